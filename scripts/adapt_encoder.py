@@ -1,0 +1,153 @@
+"""Go on with masked-language training of an encoder on unlabelled clinical text.
+
+The adapted encoder is written as a transformers directory and can be named as
+`--vars.backbone` of the training commands. A killed run goes on from its last
+checkpoint, with its optimizer state.
+
+    python scripts/adapt_encoder.py TEXTS... --backbone minilm --output DIR
+
+TEXTS are `.jsonl`, `.jsonl.gz` (an object with `text` a line), `.txt`, or folders of `.txt`.
+"""
+
+import gzip
+import json
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+from kiwi_spacy.engines.bert.backbones import backbone_path
+
+
+def read_texts(paths: list[Path]) -> Iterator[str]:
+    """Yield the texts of `.txt` files, folders of them, and JSONL files, in a fixed order."""
+    for path in paths:
+        if path.is_dir():
+            yield from read_texts(sorted(path.rglob("*.txt")))
+        elif path.suffix == ".txt":
+            yield path.read_text(encoding="utf-8-sig", errors="replace")
+        else:
+            opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+            with opened as lines:
+                for line in lines:
+                    yield json.loads(line)["text"]
+
+
+def pack(texts: Iterator[str], tokenizer: Any, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cut all texts, joined, into rows of `length` word pieces.
+
+    RETURNS: ids, int64 (rows, length), each row begun by [CLS] and ended by [SEP]; and a
+        boolean (rows, length) that is true where a word goes on from the piece before.
+    """
+    ids: list[int] = []
+    inside: list[bool] = []
+    tokenizer.model_max_length = 10**9
+    for text in texts:
+        encoding = tokenizer(text, add_special_tokens=False)
+        words = encoding.word_ids()
+        ids += encoding["input_ids"] + [tokenizer.sep_token_id]
+        inside += [i > 0 and words[i] == words[i - 1] for i in range(len(words))] + [False]
+    body = length - 2
+    rows = len(ids) // body
+    pieces = torch.tensor(ids[: rows * body]).view(rows, body)
+    follows = torch.tensor(inside[: rows * body]).view(rows, body)
+    edge = torch.zeros(rows, 1, dtype=torch.bool)
+    cls = torch.full((rows, 1), tokenizer.cls_token_id)
+    sep = torch.full((rows, 1), tokenizer.sep_token_id)
+    return torch.cat([cls, pieces, sep], 1), torch.cat([edge, follows, edge], 1)
+
+
+def mask_words(
+    ids: torch.Tensor, follows: torch.Tensor, tokenizer: Any, rate: float, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Choose whole words to predict: 80% become [MASK], 10% a random piece, 10% stay.
+
+    RETURNS: the spoilt ids and a boolean of the chosen places, both (rows, length).
+    """
+    word = (~follows).cumsum(1)
+    draw = torch.rand(ids.shape, generator=generator).gather(1, word - 1)
+    special = (ids == tokenizer.cls_token_id) | (ids == tokenizer.sep_token_id)
+    chosen = (draw < rate) & ~special
+    fate = torch.rand(ids.shape, generator=generator)
+    spoilt = ids.clone()
+    spoilt[chosen & (fate < 0.8)] = tokenizer.mask_token_id
+    swapped = chosen & (fate >= 0.9)
+    spoilt[swapped] = torch.randint(1000, len(tokenizer), (int(swapped.sum()),), generator=generator)
+    return spoilt, chosen
+
+
+def main(
+    texts: Annotated[list[Path], typer.Argument(help="Text files, JSONL files (.gz too), or folders of .txt.")],
+    output: Annotated[Path, typer.Option(help="Where the adapted encoder is written.")],
+    backbone: Annotated[str, typer.Option(help="A backbone's name or directory.")] = "minilm",
+    epochs: Annotated[float, typer.Option(help="Passes over the text.")] = 1.0,
+    length: Annotated[int, typer.Option(help="Word pieces a row.")] = 128,
+    batch_size: Annotated[int, typer.Option(help="Rows a step.")] = 16,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-4,
+    mask_rate: Annotated[float, typer.Option(help="Share of the words to predict.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Seed of masks, order and new weights.")] = 0,
+    checkpoint_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 100,
+) -> None:
+    """Adapt an encoder to clinical language and write it as a transformers directory."""
+    torch.manual_seed(seed)
+    source = backbone_path(backbone)
+    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
+    maximum = tokenizer.model_max_length
+    model = AutoModelForMaskedLM.from_pretrained(source, local_files_only=True).train()
+    ids, follows = pack(read_texts(texts), tokenizer, length)
+    tokenizer.model_max_length = maximum
+    order: list[int] = []
+    shuffler = random.Random(seed)
+    total = int(len(ids) * epochs) // batch_size
+    while len(order) < total * batch_size:
+        order += shuffler.sample(range(len(ids)), len(ids))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01, fused=True)
+    warmup = max(1, total // 15)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warmup, (total - step) / max(1, total - warmup))
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    checkpoint = output / "checkpoint.pt"
+    first = 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        first = state["step"]
+    print(f"{len(ids)} rows of {length} word pieces, {total} steps, starting at step {first}", flush=True)
+    began, sum_loss = time.time(), 0.0
+    for step in range(first, total):
+        rows = order[step * batch_size : (step + 1) * batch_size]
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        spoilt, chosen = mask_words(ids[rows], follows[rows], tokenizer, mask_rate, generator)
+        hidden = model.base_model(spoilt).last_hidden_state[chosen]
+        loss = torch.nn.functional.cross_entropy(model.cls(hidden), ids[rows][chosen])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        sum_loss += float(loss)
+        if (step + 1) % 25 == 0:
+            speed = (step + 1 - first) * batch_size * length / (time.time() - began)
+            print(f"step {step + 1}/{total}  loss {sum_loss / 25:.3f}  {speed:.0f} pieces/s", flush=True)
+            sum_loss = 0.0
+        if (step + 1) % checkpoint_every == 0:
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            state |= {"schedule": schedule.state_dict(), "step": step + 1}
+            torch.save(state, checkpoint.with_suffix(".new"))
+            checkpoint.with_suffix(".new").replace(checkpoint)
+    model.base_model.save_pretrained(output)
+    tokenizer.save_pretrained(output)
+    checkpoint.unlink(missing_ok=True)
+    print(f"adapted encoder written to {output}", flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
