@@ -1,0 +1,174 @@
+"""What the trained heads share: torch layers on a listener, labels from the schema, saving both."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import srsly
+import torch
+import yaml
+from spacy import util
+from spacy.language import Language
+from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.vocab import Vocab
+from thinc.api import Model
+from thinc.types import Floats2d
+
+from ...errors import TrainingError
+from ...schema import Schema, load_schema, schema_from_dict
+
+
+def on_tokens(tok2vec: Model[list[Doc], list[Floats2d]], name: str, **attrs: Any) -> Model:
+    """Return a model of one encoder layer; its torch head is added once labels and width are known."""
+    return Model(name, _unbuilt, layers=[tok2vec], refs={"tok2vec": tok2vec}, attrs=attrs)
+
+
+def _unbuilt(model: Model, X: Any, is_train: bool) -> Any:
+    raise TrainingError("This component has no weights yet: call nlp.initialize() or load a trained pipeline.")
+
+
+class Head(TrainablePipe):
+    """A trained head: subclasses say how their torch layer is built and what its scores mean."""
+
+    def __init__(self, vocab: Vocab, model: Model, name: str, schema: str | None, scorer: Callable | None) -> None:
+        self.vocab = vocab
+        self.model = model
+        self.name = name
+        self.scorer = scorer
+        self.schema: Schema = load_schema(schema)
+        self.cfg: dict[str, Any] = {"width": None}
+        self._rehearsal_model = None
+
+    def build(self, width: int) -> None:
+        """Add the torch layer, for token vectors of `width`, to the model."""
+        raise TypeError(f"{type(self).__name__} does not say how its layer is built")
+
+    @property
+    def labels(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The labels that this component sets, from the schema."""
+        return ()
+
+    @property
+    def label_data(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.labels
+
+    def add_label(self, label: str) -> int:
+        raise TrainingError(f"Labels come from the schema ({self.schema.source}); add '{label}' there.")
+
+    def initialize(
+        self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None, labels: Any = None
+    ) -> None:
+        """Build the layer for the width of the encoder that the tok2vec layer listens to.
+
+        labels: Ignored: labels come from the schema.
+        RAISES (TrainingError): There are no examples, or the width cannot be known.
+        """
+        first = next(iter(get_examples()), None)
+        if first is None:
+            raise TrainingError(f"'{self.name}' cannot be initialized: the training corpus holds no notes.")
+        tok2vec = self.model.get_ref("tok2vec")
+        tok2vec.initialize(X=[first.reference])
+        width = tok2vec.maybe_get_dim("nO")
+        if nlp is not None and width is None:
+            for _, pipe in nlp.pipeline:
+                if pipe.name == "transformer":
+                    width = pipe.model.transformer.config.hidden_size  # type: ignore[attr-defined]
+        if width is None:
+            raise TrainingError(
+                f"'{self.name}' cannot tell the width of its tok2vec layer. Put a 'transformer' component "
+                "before it, or use a tok2vec layer with the dimension nO."
+            )
+        if self.cfg["width"] is None:
+            self._build(width)
+
+    def _build(self, width: int) -> None:
+        self.cfg["width"] = width
+        self.build(width)
+
+    def set_head(self, layer: Model, forward: Callable[..., Any]) -> None:
+        """Put the built layer behind the encoder and let `forward` compute."""
+        self.model.layers[1:] = [layer]
+        self.model._func = forward
+
+    def skip_update(self, docs: list[Doc]) -> None:
+        """Tell the encoder that there is nothing to learn: it waits for its last listener."""
+        vectors, backprop = self.model.get_ref("tok2vec").begin_update(docs)
+        backprop([v * 0 for v in vectors])
+
+    def _cfg_bytes(self) -> bytes:
+        return srsly.json_dumps(self.cfg).encode()
+
+    def _schema_text(self) -> str:
+        return yaml.safe_dump(schema_to_dict(self.schema), sort_keys=False, allow_unicode=True)
+
+    def _restore(self, cfg: dict[str, Any]) -> None:
+        if cfg.get("width") is not None and (self.cfg["width"] is None or self.cfg != cfg):
+            self.cfg.update(cfg)
+            self._build(cfg["width"])
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Return schema, settings and weights as bytes."""
+        parts = {"cfg": self._cfg_bytes, "schema": self._schema_text, "model": self.model.to_bytes}
+        return util.to_bytes(parts, exclude)
+
+    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> "Head":
+        """Load what `to_bytes` gave."""
+        parts = {
+            "schema": lambda text: self._read_schema(text),
+            "cfg": lambda raw: self._restore(srsly.json_loads(raw)),
+        }
+        util.from_bytes(data, parts, exclude)
+        util.from_bytes(data, {"model": self.model.from_bytes}, exclude)
+        return self
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Write schema, settings and weights into the folder `path`."""
+        parts = {
+            "cfg": lambda p: srsly.write_json(p, self.cfg),
+            "schema.yml": lambda p: p.write_text(self._schema_text(), encoding="utf-8"),
+            "model": lambda p: p.write_bytes(self.model.to_bytes()),
+        }
+        util.to_disk(Path(path), parts, exclude)
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "Head":
+        """Load what `to_disk` wrote."""
+        parts = {
+            "schema.yml": lambda p: self._read_schema(p.read_text(encoding="utf-8")),
+            "cfg": lambda p: self._restore(srsly.read_json(p)),
+            "model": lambda p: self.model.from_bytes(p.read_bytes()),
+        }
+        util.from_disk(Path(path), parts, exclude)
+        return self
+
+    def _read_schema(self, text: str) -> None:
+        self.schema = schema_from_dict(yaml.safe_load(text), f"the schema of '{self.name}'")
+
+
+def schema_to_dict(schema: Schema) -> dict[str, Any]:
+    """Return the schema in the form of its YAML file."""
+    def plain(label: Any, modifier: bool) -> dict[str, Any]:
+        entry: dict[str, Any] = {"colour": label.colour, "definition": label.definition}
+        if modifier:
+            entry |= {"modifies": sorted(label.modifies), "inside": label.inside}
+            if label.role:
+                entry["role"] = label.role
+        return entry
+
+    return {
+        "name": schema.name,
+        "entities": {name: plain(label, False) for name, label in schema.entities.items()},
+        "modifiers": {name: plain(label, True) for name, label in schema.modifiers.items()},
+    }
+
+
+def project_span(doc: Doc, start_char: int, end_char: int) -> tuple[int, int] | None:
+    """Return the token range of a character range, None where it does not fall on tokens."""
+    span = doc.char_span(start_char, end_char)
+    return None if span is None else (span.start, span.end)
+
+
+def as_tensor(array: Any) -> torch.Tensor:
+    """Return a torch tensor of a thinc array, on the CPU where losses and decoding run."""
+    return torch.as_tensor(array.get() if hasattr(array, "get") else array)

@@ -1,0 +1,84 @@
+"""The trainable layers on top of the shared encoder, in torch."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Scaled(nn.Module):
+    """A layer that steps `factor` times as far as the encoder under one and the same optimizer.
+
+    Adam moves every weight by about the learning rate; new layers want ten times that of tuned ones.
+    """
+
+    def __init__(self, layer: nn.Linear | nn.Conv1d, factor: float) -> None:
+        super().__init__()
+        self.layer = layer
+        self.factor = factor
+        with torch.no_grad():
+            for parameter in layer.parameters():
+                parameter /= factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) * self.factor
+
+
+class Emissions(nn.Module):
+    """Scores of all tags for every token: (tokens, width) > (tokens, tags).
+
+    Two residual convolutions over three tokens each tell a token its neighbours, line ends among them.
+    """
+
+    def __init__(self, width: int, hidden: int, tags: int, dropout: float, rate_factor: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.reduce = Scaled(nn.Linear(width, hidden), rate_factor)
+        self.convolutions = nn.ModuleList(
+            Scaled(nn.Conv1d(hidden, hidden, 3, padding=1), rate_factor) for _ in range(2)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(3))
+        self.tags = Scaled(nn.Linear(hidden, tags), rate_factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norms[0](self.reduce(self.dropout(x)))
+        for convolution, norm in zip(self.convolutions, self.norms[1:]):
+            near = functional.gelu(convolution(x.T[None])[0].T)
+            x = norm(x + self.dropout(near))
+        return self.tags(self.dropout(x))
+
+
+class PairScores(nn.Module):
+    """Scores of (head, modifier) pairs: tokens (tokens, width), pairs int (pairs, 4 + features) > (pairs,).
+
+    The first four columns are the spans' half-open token ranges, head then modifier; each of the
+    rest indexes a table of its own, `sizes` long.
+    """
+
+    def __init__(self, width: int, hidden: int, sizes: list[int], dropout: float, rate_factor: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.vectors = Scaled(nn.Linear(3 * width, hidden), rate_factor)
+        self.tables = nn.ModuleList(nn.Embedding(size, hidden) for size in sizes)
+        for table in self.tables:
+            nn.init.normal_(table.weight, std=0.1)
+        self.norm = nn.LayerNorm(hidden)
+        self.middle = Scaled(nn.Linear(hidden, hidden), rate_factor)
+        self.score = Scaled(nn.Linear(hidden, 1), rate_factor)
+        self.rate_factor = rate_factor
+
+    def forward(self, tokens: Tensor, pairs: Tensor) -> Tensor:
+        sums = functional.pad(tokens.double().cumsum(0), (0, 0, 1, 0))
+
+        def mean(start: Tensor, end: Tensor) -> Tensor:
+            return ((sums[end] - sums[start]) / (end - start).clamp(min=1)[:, None]).to(tokens.dtype)
+
+        head_start, head_end, start, end = pairs[:, :4].T
+        left, right = torch.minimum(head_end, end), torch.maximum(head_start, start)
+        between = mean(torch.minimum(left, right), right)
+        x = torch.cat([mean(head_start, head_end), mean(start, end), between], 1)
+        x = self.vectors(self.dropout(x))
+        for column, table in enumerate(self.tables):
+            x = x + table(pairs[:, 4 + column]) * self.rate_factor
+        x = functional.gelu(self.norm(x))
+        x = x + functional.gelu(self.middle(self.dropout(x)))
+        return self.score(self.dropout(x))[:, 0]

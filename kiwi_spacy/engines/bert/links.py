@@ -1,0 +1,229 @@
+"""`kiwi_relations`: scores every legal pair of entity and modifier within reach."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy
+import torch
+from spacy import registry
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+from spacy.training import Example, validate_examples
+from spacy.vocab import Vocab
+from thinc.api import ArgsKwargs, Model, Optimizer, PyTorchWrapper, torch2xp, xp2torch
+from thinc.types import Floats1d, Floats2d
+
+from ...relations import get_modifiers, get_relations, set_relations, span_key
+from .component import Head, as_tensor, on_tokens, project_span
+from .layers import PairScores
+from .tagger import DEFAULT_MODEL
+
+Place = tuple[int, int, str]  # start token, end token, label
+Pairs = numpy.ndarray  # int64 (pairs, 4 + features); see `candidates`
+
+# Largest value of each counted feature, plus one: place, distance, heads passed, line ends,
+# full stops, other modifiers passed, rank of the head by distance.
+_COUNTED = [5, 12, 7, 3, 3, 6, 7]
+
+RELATION_MODEL = {**DEFAULT_MODEL, "@architectures": "kiwi.LinkScorer.v1"}
+
+
+@registry.architectures("kiwi.LinkScorer.v1")
+def create_link_model(
+    tok2vec: Model[list[Doc], list[Floats2d]], hidden: int, dropout: float, rate_factor: float
+) -> Model[tuple[list[Doc], list[Pairs]], Floats1d]:
+    """Build the model of the link scorer: (Docs, pairs of each) > a score a pair, all Docs in one row."""
+    return on_tokens(tok2vec, "kiwi_links", hidden=hidden, dropout=dropout, rate_factor=rate_factor)
+
+
+def _forward(model: Model, X: tuple[list[Doc], list[Pairs]], is_train: bool) -> tuple[Floats1d, Callable]:
+    docs, pairs = X
+    vectors, backprop_vectors = model.layers[0](docs, is_train)
+    sizes = [len(v) for v in vectors]
+    offsets = numpy.cumsum([0, *sizes])
+    moved = []
+    for offset, rows in zip(offsets, pairs):
+        rows = rows.copy()
+        rows[:, :4] += offset
+        moved.append(rows)
+    flat = model.ops.xp.concatenate(vectors)
+    scores, backprop = model.layers[1]((flat, numpy.concatenate(moved)), is_train)
+
+    def backward(d_scores: Floats1d) -> Any:
+        d_flat = backprop(d_scores)
+        return backprop_vectors([d_flat[a:b] for a, b in zip(offsets, offsets[1:])])
+
+    return scores, backward
+
+
+def _convert_inputs(model: Model, X: tuple[Floats2d, Pairs], is_train: bool) -> tuple[ArgsKwargs, Callable]:
+    flat = xp2torch(X[0], requires_grad=is_train)
+    pairs = torch.as_tensor(X[1]).to(flat.device)
+    return ArgsKwargs(args=(flat, pairs), kwargs={}), lambda d: torch2xp(d.args[0])
+
+
+class LinkScorer(Head):
+    """Sets `doc._.relations` from `doc.ents` and `doc.spans["modifiers"]`."""
+
+    def __init__(
+        self, vocab: Vocab, model: Model, name: str, *, max_distance: int, threshold: float, schema: str | None,
+        scorer: Callable | None,
+    ) -> None:
+        super().__init__(vocab, model, name, schema, scorer)
+        self.max_distance = max_distance
+        self.threshold = threshold
+
+    @property
+    def labels(self) -> tuple[str, ...]:  # type: ignore[override]
+        return tuple(self.schema.modifiers)
+
+    def build(self, width: int) -> None:
+        attrs = self.model.attrs
+        sizes = [len(self.schema.entities), len(self.schema.modifiers), *_COUNTED]
+        layer = PairScores(width, attrs["hidden"], sizes, attrs["dropout"], attrs["rate_factor"])
+        self.set_head(PyTorchWrapper(layer, convert_inputs=_convert_inputs), _forward)
+
+    def candidates(self, doc: Doc, heads: list[Place], modifiers: list[Place]) -> tuple[Pairs, list[tuple[int, int]]]:
+        """Return the legal pairs within `max_distance` tokens: their features and (head, modifier) indices.
+
+        Columns: head start, end, modifier start, end (tokens, half-open), then the types and what is
+        counted: where the modifier stands, log distance, heads of the right type passed, line ends,
+        full stops and modifiers passed, rank of the head by its distance.
+        """
+        entity_index = {label: i for i, label in enumerate(self.schema.entities)}
+        modifier_index = {label: i for i, label in enumerate(self.schema.modifiers)}
+        lines = [i for i, t in enumerate(doc) if "\n" in t.text]
+        stops = [i for i, t in enumerate(doc) if t.text == "."]
+        starts = sorted(m[0] for m in modifiers)
+
+        def between(places: list[int], a: int, b: int) -> int:
+            return bisect_left(places, b) - bisect_left(places, a) if a < b else 0
+
+        rows, index = [], []
+        for m, (start, end, label) in enumerate(modifiers):
+            if label not in modifier_index:
+                continue
+            near = []
+            for h, (head_start, head_end, head_label) in enumerate(heads):
+                gap = max(start - head_end, head_start - end, -1)
+                if gap < self.max_distance and self.schema.allows(head_label, label):
+                    near.append((gap, h))
+            near.sort()
+            passed = sorted(heads[h][0] for _, h in near)
+            for rank, (gap, h) in enumerate(near):
+                head_start, head_end, head_label = heads[h]
+                left, right = (head_end, start) if head_end <= start else (end, head_start)
+                if head_start <= start and end <= head_end:
+                    side = 0
+                elif gap < 0:
+                    side = 1
+                else:
+                    side = 2 if head_end <= start else 3
+                counted = [
+                    side,
+                    0 if gap < 0 else min(11, int(2 * numpy.log2(gap + 1)) + 1),
+                    between(passed, left, right),
+                    between(lines, left, right),
+                    between(stops, left, right),
+                    between(starts, left, right),
+                    rank,
+                ]
+                counted = [min(value, size - 1) for value, size in zip(counted, _COUNTED)]
+                rows.append([head_start, head_end, start, end, entity_index[head_label], modifier_index[label], *counted])
+                index.append((h, m))
+        return numpy.array(rows, dtype="int64").reshape(len(rows), 6 + len(_COUNTED)), index
+
+    def predict(self, docs: Iterable[Doc]) -> list[list[tuple[int, int, float]]]:
+        """Return each Doc's links: (index in doc.ents, index in doc.spans["modifiers"], probability)."""
+        docs = list(docs)
+        made = [
+            self.candidates(doc, _places(doc.ents), _places(get_modifiers(doc))) if len(doc) else
+            self.candidates(doc, [], [])
+            for doc in docs
+        ]
+        if not sum(len(index) for _, index in made):
+            return [[] for _ in docs]
+        scores = as_tensor(self.model.predict((docs, [rows for rows, _ in made]))).sigmoid().tolist()
+        results, first = [], 0
+        for _, index in made:
+            scored = [(h, m, p) for (h, m), p in zip(index, scores[first : first + len(index)])]
+            first += len(index)
+            results.append([link for link in scored if link[2] >= self.threshold])
+        return results
+
+    def set_annotations(self, docs: Iterable[Doc], scores: list[list[tuple[int, int, float]]]) -> None:  # type: ignore[override]
+        """Write the links into the Docs."""
+        for doc, links in zip(docs, scores):
+            ents, modifiers = doc.ents, get_modifiers(doc)
+            set_relations(doc, [(ents[h], modifiers[m], p) for h, m, p in links], self.schema)
+
+    def gold(self, example: Example) -> tuple[Pairs, numpy.ndarray]:
+        """Return the candidates among the reference's own spans and 1.0 where they are linked."""
+        reference, doc = example.reference, example.predicted
+        heads, head_keys = _projected(doc, reference.ents)
+        modifiers, modifier_keys = _projected(doc, get_modifiers(reference))
+        rows, index = self.candidates(doc, heads, modifiers)
+        linked = {(span_key(r.head), span_key(r.modifier)) for r in get_relations(reference)}
+        truth = [float((head_keys[h], modifier_keys[m]) in linked) for h, m in index]
+        return rows, numpy.array(truth, dtype="f")
+
+    def get_loss(self, truth: numpy.ndarray, scores: Floats1d, tokens: int) -> tuple[float, Floats1d]:  # type: ignore[override]
+        """Return the binary cross entropy a token and its gradient, (pairs,)."""
+        logits = as_tensor(scores).clone().requires_grad_()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.as_tensor(truth), reduction="sum")
+        loss = loss / tokens
+        loss.backward()
+        return float(loss.detach()), self.model.ops.asarray1f(logits.grad.numpy())  # type: ignore[union-attr]
+
+    def update(
+        self, examples: Iterable[Example], *, drop: float = 0.0, sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Learn from a batch's own spans and links; `drop` is ignored, dropout being a setting of the model."""
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "LinkScorer.update")
+        docs = [eg.predicted for eg in examples]
+        gold = [self.gold(eg) for eg in examples]
+        truth = numpy.concatenate([t for _, t in gold])
+        if not len(truth):
+            self.skip_update(docs)
+            return losses
+        scores, backprop = self.model.begin_update((docs, [rows for rows, _ in gold]))
+        loss, d_scores = self.get_loss(truth, scores, sum(len(doc) for doc in docs))
+        backprop(d_scores)
+        losses[self.name] += loss
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
+
+
+def _places(spans: Iterable[Span]) -> list[Place]:
+    return [(span.start, span.end, span.label_) for span in spans]
+
+
+def _projected(doc: Doc, spans: Iterable[Span]) -> tuple[list[Place], list[tuple[int, int, str]]]:
+    places, keys = [], []
+    for span in spans:
+        place = project_span(doc, span.start_char, span.end_char)
+        if place is not None:
+            places.append((*place, span.label_))
+            keys.append(span_key(span))
+    return places, keys
+
+
+@Language.factory(
+    "kiwi_relations", requires=["doc.ents", "doc.spans"], assigns=["doc._.relations"],
+    default_config={"model": RELATION_MODEL, "max_distance": 100, "threshold": 0.5, "schema": None, "scorer": None},
+    default_score_weights={"kiwi_relations_f": 0.3, "kiwi_relations_relaxed_f": 0.0},
+)
+def create_relations(
+    nlp: Language, name: str, model: Model, max_distance: int, threshold: float, schema: str | None,
+    scorer: Callable | None,
+) -> LinkScorer:
+    """Build the component that links modifiers to entities."""
+    return LinkScorer(
+        nlp.vocab, model, name, max_distance=max_distance, threshold=threshold, schema=schema, scorer=scorer
+    )

@@ -1,0 +1,102 @@
+"""Score a pipeline on annotated notes: end to end, and links alone with gold spans given."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+
+from .errors import KiwiError
+from .formats.corpus import create_corpus
+from .relations import count_problem, get_modifiers, set_modifiers
+from .schema import load_schema
+from .scoring import Annotations, doc_annotations, format_table, score_notes
+
+RELATIONS = "kiwi_relations"  # the pipe that links given spans, in pipelines that have one
+
+
+def evaluate(
+    nlp: Language, gold: Path | list[Path], notes: Path | None = None, *, schema: str | None = None,
+    text_dir: str | None = None, batch_size: int = 16,
+) -> dict[str, Any]:
+    """Return the scores of `nlp` on gold notes.
+
+    gold (Path | list[Path]): What `kiwi.Corpus.v1` reads, such as a folder of brat annotations.
+    notes (Path | None): A file that names the notes to score, one on a line; all by default.
+    schema (str | None): A schema file; the packaged schema by default.
+    text_dir (str | None): The folder of the texts, where they are not beside the annotations.
+    RETURNS (dict): "notes", how many; the figures of each task, as of `Scores.to_dict`, among them
+        "relations_given_gold" where a pipe is named "kiwi_relations"; "problems", the sum of
+        `doc._.problems`; "table", all of it as text.
+    RAISES (KiwiError): There is nothing to score.
+    """
+    examples = list(_examples(nlp, [gold] if isinstance(gold, Path) else gold, notes, schema, text_dir))
+    if not examples:
+        raise KiwiError("There is no annotated note to score: look at the gold folder and at the file of names.")
+    found: list[Annotations] = []
+    problems: Counter[str] = Counter()
+    for doc in nlp.pipe((eg.predicted.copy() for eg in examples), batch_size=batch_size):
+        found.append(doc_annotations(doc))
+        problems.update(doc._.problems)
+    gold_notes = [doc_annotations(eg.reference) for eg in examples]
+    given = None
+    if RELATIONS in nlp.pipe_names:
+        linked = (doc_annotations(doc) for doc in link_gold(nlp, examples, batch_size=batch_size))
+        given = list(zip(gold_notes, linked, strict=True))
+    scores = score_notes(zip(gold_notes, found, strict=True), load_schema(schema), given_gold=given)
+    return {**scores.to_dict(), "problems": dict(sorted(problems.items())), "table": format_table(scores)}
+
+
+def _examples(
+    nlp: Language, gold: list[Path], notes: Path | None, schema: str | None, text_dir: str | None
+) -> Iterator[Example]:
+    for path in gold:
+        if not path.exists():
+            raise KiwiError(f"'{path}' does not exist.")
+        read = create_corpus(path=str(path), schema=schema, text_dir=text_dir, notes=str(notes) if notes else None)
+        yield from read(nlp)
+
+
+def link_gold(nlp: Language, examples: Iterable[Example], *, batch_size: int = 16) -> Iterator[Doc]:
+    """Yield Docs whose entities and modifiers are gold and whose links are the pipeline's own.
+
+    The other pipes run first, for what the links are computed from; what they find is replaced.
+    `doc_cleaner` is left out, as it takes that away. Gold spans that do not fit the tokens are
+    counted in `doc._.problems`, and their links count as missed.
+    """
+    rest = iter(examples)
+    while batch := list(islice(rest, batch_size)):
+        docs = [eg.predicted.copy() for eg in batch]
+        for name, pipe in nlp.pipeline:
+            if name != RELATIONS and nlp.get_pipe_meta(name).factory != "doc_cleaner":
+                docs = _run(pipe, docs, batch_size)
+        for doc, eg in zip(docs, batch, strict=True):
+            _give(doc, eg.reference)
+        yield from _run(nlp.get_pipe(RELATIONS), docs, batch_size)
+
+
+def _run(pipe: Any, docs: list[Doc], batch_size: int) -> list[Doc]:
+    if hasattr(pipe, "pipe"):
+        return list(pipe.pipe(docs, batch_size=batch_size))
+    return [pipe(doc) for doc in docs]
+
+
+def _give(doc: Doc, reference: Doc) -> None:
+    """Put the reference's entities and modifiers on the Doc, by character offsets."""
+
+    def moved(spans: Iterable[Span]) -> list[Span]:
+        fitting = []
+        for span in spans:
+            copy = doc.char_span(span.start_char, span.end_char, label=span.label_)
+            if copy is None:
+                count_problem(doc, "gold span not on token borders")
+            else:
+                fitting.append(copy)
+        return fitting
+
+    doc.set_ents(moved(reference.ents))
+    set_modifiers(doc, moved(get_modifiers(reference)))

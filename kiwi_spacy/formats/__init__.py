@@ -1,0 +1,1 @@
+"""Files of notes and annotations, in and out. Nothing here knows an engine."""

@@ -1,0 +1,221 @@
+"""brat standoff: `NAME.txt` with `NAME.ann` beside it, read leniently and reported strictly.
+
+Offsets count the characters of the file as stored: line ends stay as they are (CRLF is two
+characters), and a byte order mark stays in the text as one character.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spacy.tokens import Doc, Span
+
+from ..relations import get_modifiers, get_relations, span_key
+from ..schema import Schema, load_schema
+
+BOM = "\ufeff"
+
+
+@dataclass(frozen=True)
+class BratSpan:
+    """A text-bound annotation; `fragments` counts the pieces of a discontinuous one, kept as its hull."""
+
+    id: str
+    start_char: int
+    end_char: int
+    label: str
+    line: int
+    fragments: int = 1
+
+
+@dataclass
+class BratNote:
+    """One note as read: `links` are (head id, modifier id); `problems` name file and line."""
+
+    name: str
+    text: str
+    spans: list[BratSpan] = field(default_factory=list)
+    links: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A note that could not be read at all."""
+
+    name: str
+    reason: str
+
+
+def read_text(path: Path) -> str:
+    """Return a note exactly as stored: no line end translated, no mark removed.
+
+    RAISES (UnicodeDecodeError): The file is not UTF-8.
+    """
+    return path.read_bytes().decode("utf-8")
+
+
+def read_folder(
+    folder: Path, text_dir: Path | None = None, *, schema: Schema | None = None, recursive: bool = True
+) -> Iterator[BratNote | Failure]:
+    """Yield the notes of a folder, in the order of their names; a bad file becomes a `Failure`.
+
+    text_dir (Path | None): Where the texts are, when the annotations came without them; every
+        span's words are then checked against the note.
+    """
+    pattern = "**/*" if recursive else "*"
+    anns = {p.relative_to(folder).with_suffix("").as_posix(): p for p in folder.glob(pattern + ".ann")}
+    texts_root = text_dir or folder
+    texts = {p.relative_to(texts_root).with_suffix("").as_posix(): p for p in texts_root.glob(pattern + ".txt")}
+    for name in sorted(set(anns) | (set() if text_dir else set(texts))):
+        if name not in texts:
+            yield Failure(name, f"{anns[name].name}: no {Path(name).name}.txt in {texts_root}. Add it, or name --text-dir.")
+        elif name not in anns:
+            yield Failure(name, f"{texts[name].name}: no {Path(name).name}.ann beside it. Add one, empty if nothing is there.")
+        else:
+            try:
+                yield read_note(texts[name], anns[name], schema=schema, name=name)
+            except UnicodeDecodeError as error:
+                yield Failure(name, f"{name}: not UTF-8 at byte {error.start}. Convert the file to UTF-8.")
+            except OSError as error:
+                yield Failure(name, f"{name}: {error.strerror}")
+
+
+def read_note(text_path: Path, ann_path: Path, *, schema: Schema | None = None, name: str | None = None) -> BratNote:
+    """Read one note and report, with file and line, whatever does not fit note or schema."""
+    text = read_text(text_path)
+    ann = ann_path.read_bytes().decode("utf-8").removeprefix(BOM)
+    return parse_ann(name or ann_path.stem, text, ann, schema=schema, file=ann_path.name)
+
+
+def parse_ann(name: str, text: str, ann: str, *, schema: Schema | None = None, file: str | None = None) -> BratNote:
+    """Read the lines of an .ann file against their note.
+
+    Links may stand either way round, under any relation name, or in events; attributes, notes,
+    normalisations and equivalences are passed over. What is skipped is in `problems`.
+    """
+    schema = schema or load_schema()
+    file = file or f"{name}.ann"
+    note = BratNote(name, text)
+    spans: dict[str, BratSpan] = {}
+    pending: list[tuple[int, str, str, str]] = []
+    unknown: Counter[str] = Counter()
+
+    def report(number: int, what: str) -> None:
+        note.problems.append(f"{file}, line {number}: {what}")
+
+    labels = {label.lower(): label for label in [*schema.entities, *schema.modifiers]}
+    triggers: dict[str, str] = {}
+    event_links: list[tuple[int, str, str, str]] = []
+    for number, raw in enumerate(ann.split("\n"), 1):  # not splitlines: a note may quote U+2028
+        line = raw.rstrip("\r")
+        if not line.strip():
+            continue
+        kind, fields = line[0], line.split("\t")
+        if kind == "T":
+            parsed = _parse_span(fields)
+            if parsed is None:
+                report(number, "not a span: expected ID, TAB, 'label start end', TAB, text.")
+                continue
+            id_, label, pieces = parsed
+            start, end = min(a for a, _ in pieces), max(b for _, b in pieces)
+            if not 0 <= start < end <= len(text):
+                report(number, f"{id_} is at {start}-{end}, but the note has {len(text)} characters. Skipped.")
+                continue
+            if id_ in spans:
+                report(number, f"{id_} stands twice. The second is skipped.")
+                continue
+            if label.lower() not in labels:
+                unknown[label] += 1
+                spans[id_] = BratSpan(id_, start, end, "", number)
+                continue
+            if len(pieces) > 1:
+                report(number, f"{id_} has {len(pieces)} pieces; it is kept as one span, {start}-{end}.")
+            if len(fields) > 2 and not _same_words(fields[2], " ".join(text[a:b] for a, b in pieces)):
+                report(number, f"{id_}: the words differ from the note's at {start}-{end}. The offsets are kept.")
+            spans[id_] = BratSpan(id_, start, end, labels[label.lower()], number, len(pieces))
+        elif kind == "R":
+            words = fields[1].split() if len(fields) > 1 else []
+            if len(words) != 3 or not all(":" in w for w in words[1:]):
+                report(number, "not a link: expected ID, TAB, 'name Arg1:ID Arg2:ID'.")
+                continue
+            pending.append((number, fields[0], words[1].split(":", 1)[1], words[2].split(":", 1)[1]))
+        elif kind == "E":
+            words = fields[1].split() if len(fields) > 1 else []
+            if not words or not all(":" in w for w in words):
+                report(number, "not an event: expected ID, TAB, 'label:ID role:ID ...'.")
+                continue
+            trigger = words[0].split(":", 1)[1]
+            triggers[fields[0]] = trigger
+            event_links += [(number, fields[0], trigger, w.split(":", 1)[1]) for w in words[1:]]
+        elif kind in "AMN#*":
+            continue
+        else:
+            report(number, "not an annotation. Skipped.")
+    for label, times in sorted(unknown.items()):
+        note.problems.append(
+            f"{file}: label '{label}' is not in the schema ({times} spans skipped). Add it there, or leave it."
+        )
+    seen: set[tuple[str, str]] = set()
+    for number, id_, first, second in pending + event_links:
+        first, second = triggers.get(first, first), triggers.get(second, second)
+        absent = [i for i in (first, second) if i not in spans]
+        if absent:
+            report(number, f"{id_} points to {', '.join(absent)}, which is not there. Skipped.")
+            continue
+        a, b = spans[first], spans[second]
+        if not a.label or not b.label:
+            continue  # its span is of a label outside the schema, reported once above
+        if a.label in schema.modifiers and b.label in schema.entities:
+            a, b = b, a
+        if a.label not in schema.entities or b.label not in schema.modifiers:
+            report(number, f"{id_} joins '{a.label}' and '{b.label}'; a link joins an entity and a modifier. Skipped.")
+        elif not schema.allows(a.label, b.label):
+            report(
+                number,
+                f"{id_}: '{a.label}' cannot take '{b.label}'. A {a.label} takes: "
+                f"{', '.join(schema.allowed(a.label))}. Correct {id_}, or allow the pair in the schema. Skipped.",
+            )
+        elif (a.id, b.id) not in seen:
+            seen.add((a.id, b.id))
+            note.links.append((a.id, b.id))
+    note.spans = [span for span in spans.values() if span.label]
+    return note
+
+
+def _parse_span(fields: list[str]) -> tuple[str, str, list[tuple[int, int]]] | None:
+    try:
+        label, offsets = fields[1].split(" ", 1)
+        pieces = [(int(a), int(b)) for a, b in (piece.split() for piece in offsets.split(";"))]
+    except (IndexError, ValueError):
+        return None
+    return fields[0], label, pieces
+
+
+def _same_words(a: str, b: str) -> bool:
+    return a.split() == b.split()
+
+
+def brat_lines(doc: Doc) -> list[str]:
+    """Return a Doc's annotations as .ann lines: entities and modifiers as `T`, links as `R hasAttr`."""
+    spans: dict[tuple[int, int, str], Span] = {span_key(s): s for s in [*doc.ents, *get_modifiers(doc)]}
+    ordered = sorted(spans, key=lambda key: (key[0], -key[1], key[2]))
+    ids = {key: f"T{i}" for i, key in enumerate(ordered, 1)}
+    lines = [
+        f"{ids[key]}\t{key[2]} {key[0]} {key[1]}\t" + " ".join(doc.text[key[0] : key[1]].split()) for key in ordered
+    ]
+    for i, link in enumerate(get_relations(doc), 1):
+        lines.append(f"R{i}\thasAttr Arg1:{ids[span_key(link.head)]} Arg2:{ids[span_key(link.modifier)]}\t")
+    return lines
+
+
+def write_brat(doc: Doc, path: Path) -> None:
+    """Write a Doc's annotations to `path`, an .ann file; the note itself is not written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes("".join(line + "\n" for line in brat_lines(doc)).encode("utf-8"))
+
+
+def report_lines(items: Iterable[BratNote | Failure]) -> list[str]:
+    """Return all that was reported, in order."""
+    return [line for item in items for line in ([item.reason] if isinstance(item, Failure) else item.problems)]

@@ -1,0 +1,104 @@
+"""`kiwi.Corpus.v1`: annotated notes of any format, as Examples for training and scoring."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from spacy import registry
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+
+from ..errors import FormatError
+from ..relations import split_doc
+from ..schema import Schema, load_schema
+from .brat import Failure, read_folder
+from .docs import NOTE, note_to_doc
+from .tables import read_bio, read_docbin, read_jsonl
+
+logger = logging.getLogger("kiwi_spacy")
+
+
+@registry.readers("kiwi.Corpus.v1")
+def create_corpus(
+    path: str | Path | None,
+    schema: str | None = None,
+    text_dir: str | None = None,
+    notes: str | None = None,
+    without: str | None = None,
+    max_words: int = 0,
+) -> Callable[[Language], Iterator[Example]]:
+    """Return a function that yields an Example a note.
+
+    path (str): A brat folder, or a .jsonl, .spacy or .bio file; several are joined by a comma.
+    schema (str | None): A schema file of the user's own.
+    text_dir (str | None): Where the texts of .ann files are.
+    notes, without (str | None): Files of note names, one a line, to keep or to leave out.
+    max_words (int): Notes longer than so many tokens are cut at line ends; 0 leaves them whole.
+    RAISES (FormatError): Nothing stands at a path. What cannot be read in a file is logged, without its text.
+    """
+
+    def read(nlp: Language) -> Iterator[Example]:
+        if path is None:
+            return
+        known = load_schema(str(schema) if schema else None)
+        keep, drop = _names(notes), _names(without)
+        for part in str(path).split(","):
+            for doc in read_docs(Path(part.strip()), nlp, known, Path(text_dir) if text_dir else None):
+                name = str(doc.user_data.get(NOTE, ""))
+                if (keep is not None and name not in keep) or (drop is not None and name in drop):
+                    continue
+                for piece in cut(doc, max_words) if max_words else [doc]:
+                    if len(piece):
+                        yield Example(_bare(piece), piece)
+
+    return read
+
+
+def read_docs(path: Path, nlp: Language, schema: Schema, text_dir: Path | None = None) -> Iterator[Doc]:
+    """Yield the Docs of one folder or file; its problems are logged as warnings."""
+    if not path.exists():
+        raise FormatError(f"No notes at '{path}': neither a brat folder nor a .jsonl, .spacy or .bio file.")
+    if path.is_dir():
+        for note in read_folder(path, text_dir, schema=schema):
+            if isinstance(note, Failure):
+                logger.warning("%s", note.reason)
+            else:
+                for problem in note.problems:
+                    logger.warning("%s", problem)
+                yield note_to_doc(nlp, note, schema)
+        return
+    readers: dict[str, Callable[[], Iterator[Doc | Failure]]] = {
+        ".jsonl": lambda: read_jsonl(path, nlp, schema),
+        ".spacy": lambda: iter(read_docbin(path, nlp)),
+        ".bio": lambda: read_bio(path, nlp, schema),
+    }
+    if path.suffix not in readers:
+        raise FormatError(f"'{path}' is of no known format: a brat folder, .jsonl, .spacy or .bio is.")
+    for doc in readers[path.suffix]():
+        if isinstance(doc, Failure):
+            logger.warning("%s", doc.reason)
+        else:
+            yield doc
+
+
+def cut(doc: Doc, max_words: int) -> list[Doc]:
+    """Return a note in pieces of at most `max_words` tokens, cut at line ends; a longer line stays whole."""
+    borders, start, last = [], 0, 0
+    for i, token in enumerate(doc):
+        if "\n" in token.text:
+            if i + 1 - start > max_words and last > start:
+                borders.append(last)
+                start = last
+            last = i + 1
+    if len(doc) - start > max_words and last > start:
+        borders.append(last)
+    return split_doc(doc, borders)
+
+
+def _bare(doc: Doc) -> Doc:
+    return Doc(doc.vocab, words=[t.text for t in doc], spaces=[bool(t.whitespace_) for t in doc])
+
+
+def _names(path: str | None) -> set[str] | None:
+    return set(Path(path).read_text(encoding="utf-8").split()) if path else None

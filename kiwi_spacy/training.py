@@ -1,0 +1,218 @@
+"""Train a pipeline from a spaCy config, so that a killed run goes on at its step.
+
+It reads the same `[training]` block as `spacy train` and keeps, beside the weights, the optimizer's
+moments and averages, the step and the state of the random numbers.
+"""
+
+import hashlib
+import os
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy
+import srsly
+import torch
+from spacy import util
+from spacy.language import Language
+from spacy.schemas import ConfigSchemaTraining
+from spacy.training import Example
+from spacy.training.initialize import init_nlp
+from spacy.util import registry, resolve_dot_names
+from thinc.api import Optimizer, get_current_ops, set_gpu_allocator
+
+from .errors import TrainingError
+
+CHECKPOINT = "checkpoint"
+
+
+def train(config_path: Path, output: Path, overrides: dict[str, Any] | None = None, *, device: str = "cpu") -> Path:
+    """Train, write `output/model-last` (averaged weights, halved) and return its path.
+
+    A run with the same settings whose `output/checkpoint` exists goes on from there.
+
+    overrides (dict): Dotted config keys > values, such as {"paths.train": "corpus/train"}.
+    device (str): `cpu` or `cuda`.
+    RAISES (TrainingError): The corpus is empty, or the checkpoint belongs to other settings.
+    """
+    if device != "cpu":
+        from spacy import require_gpu
+
+        set_gpu_allocator("pytorch")
+        require_gpu(0)
+    config = util.load_config(config_path, overrides=overrides or {}, interpolate=False)
+    resolved = config.interpolate()
+    seed = resolved["training"]["seed"] or 0
+    util.fix_random_seed(seed)
+    torch.set_flush_denormal(True)  # averaged and decayed weights fall below what AVX handles fast
+    settings = registry.resolve(resolved["training"], schema=ConfigSchemaTraining)
+    nlp = init_nlp(config, use_gpu=-1 if device == "cpu" else 0)
+    train_corpus, dev_corpus = resolve_dot_names(resolved, [settings["train_corpus"], settings["dev_corpus"]])
+    examples = list(train_corpus(nlp))
+    if not examples:
+        raise TrainingError(f"No notes to train on in '{resolved['paths']['train']}'.")
+    dev = list(dev_corpus(nlp)) if dev_corpus else []
+    optimizer = settings["optimizer"]
+    total = settings["max_steps"]
+    if not total:
+        per_epoch = len(list(settings["batcher"](examples)))
+        total = per_epoch * settings["max_epochs"]
+    fingerprint = hashlib.sha256(resolved.to_str().encode()).hexdigest()
+    first = resume(nlp, optimizer, output / CHECKPOINT, fingerprint)
+    print(f"{len(examples)} pieces of notes to train on, {len(dev)} to watch; step {first} of {total}", flush=True)
+    began, losses, words = time.time(), {}, 0
+    for step, batch in batches(examples, settings["batcher"], total, seed):
+        if step < first:
+            continue
+        nlp.update(batch, sgd=optimizer, losses=losses, annotates=settings["annotating_components"])
+        optimizer.step_schedules()
+        words += sum(len(eg.predicted) for eg in batch)
+        done = step + 1
+        if done % 10 == 0 or done == total:
+            parts = "  ".join(f"{name} {value / 10:.4f}" for name, value in losses.items() if name != "transformer")
+            left = (time.time() - began) / (done - first) * (total - done)
+            speed = words / (time.time() - began)
+            print(f"step {done}/{total}  {parts}  {speed:.0f} tokens/s  {left / 60:.1f} min left", flush=True)
+            losses = {}
+        if done % settings["eval_frequency"] == 0 or done == total:
+            save(nlp, optimizer, output / CHECKPOINT, fingerprint, done)
+            if dev:
+                with nlp.use_params(optimizer.averages):
+                    scores = nlp.evaluate([Example(nlp.make_doc(eg.text), eg.reference) for eg in dev])
+                figures = {k: round(v, 4) for k, v in scores.items() if k.startswith("kiwi") and isinstance(v, float)}
+                print(f"step {done}  {figures}", flush=True)
+    if optimizer.averages:
+        with nlp.use_params(optimizer.averages):
+            return finish(nlp, output)
+    return finish(nlp, output)
+
+
+def batches(examples: list[Example], batcher: Any, total: int, seed: int) -> Iterator[tuple[int, list[Example]]]:
+    """Yield (step, batch), `total` in all; the order depends on the seed and the step alone."""
+    step = epoch = 0
+    while True:
+        order = list(examples)
+        random.Random(seed * 1009 + epoch).shuffle(order)
+        for batch in batcher(order):
+            if step >= total:
+                return
+            yield step, list(batch)
+            step += 1
+        epoch += 1
+
+
+def weights_hash(nlp: Language) -> str:
+    """Return the first 16 hex digits of the SHA-256 over all weights, in the order of the pipeline."""
+    digest = hashlib.sha256()
+    for _, pipe in nlp.pipeline:
+        for node in getattr(pipe, "model", None).walk() if hasattr(pipe, "model") else ():
+            for shim in node.shims:
+                for name, value in sorted(shim._model.state_dict().items()):
+                    digest.update(name.encode() + value.float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def finish(nlp: Language, output: Path) -> Path:
+    """Halve the weights, note their hash, write `output/model-last`, and return its path.
+
+    What is written is what a load gives back, so any score of it is the shipped pipeline's own.
+    """
+    path = output / "model-last"
+    for _, pipe in nlp.pipeline:
+        for node in getattr(pipe, "model", None).walk() if hasattr(pipe, "model") else ():
+            for shim in node.shims:
+                shim._model.half()
+    if "kiwi_provenance" in nlp.pipe_names:
+        nlp.get_pipe("kiwi_provenance").weights = weights_hash(nlp)  # type: ignore[attr-defined]
+    if path.exists():
+        shutil.rmtree(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nlp.to_disk(path)
+    for _, pipe in nlp.pipeline:
+        for node in getattr(pipe, "model", None).walk() if hasattr(pipe, "model") else ():
+            for shim in node.shims:
+                shim._model.float()
+    print(f"written: {path}", flush=True)
+    return path
+
+
+def _keys(nlp: Language) -> dict[tuple[int, str], tuple[str, int, str]]:
+    """Return {the optimizer's key of a parameter: one that another process can know it by}."""
+    keys = {}
+    for name, pipe in nlp.pipeline:
+        if not hasattr(pipe, "model"):
+            continue
+        for index, node in enumerate(pipe.model.walk()):
+            for parameter in node.param_names:
+                keys[node.id, parameter] = (name, index, parameter)
+            for shim in node.shims:
+                for parameter, _ in shim._model.named_parameters():
+                    keys[shim.id, parameter] = (name, index, "torch:" + parameter)
+    return keys
+
+
+def save(nlp: Language, optimizer: Optimizer, path: Path, fingerprint: str, step: int) -> None:
+    """Write weights, optimizer and random state, so that a kill at any moment leaves a whole checkpoint."""
+    fresh = path.with_name(path.name + ".new")
+    if fresh.exists():
+        shutil.rmtree(fresh)
+    fresh.mkdir(parents=True)
+    keys = _keys(nlp)
+    state: dict[str, Any] = {"step": step, "fingerprint": fingerprint}
+    for name in ("mom1", "mom2", "averages"):
+        table = getattr(optimizer, name) or {}
+        state[name] = {
+            keys[key]: torch.from_numpy(numpy.array(get_current_ops().to_numpy(value)))
+            for key, value in table.items() if key in keys
+        }
+    state["nr_update"] = {keys[key]: int(n) for key, n in optimizer.nr_update.items() if key in keys}
+    state["weights"] = {
+        (name, index): shim._model.state_dict()
+        for name, pipe in nlp.pipeline if hasattr(pipe, "model")
+        for index, node in enumerate(pipe.model.walk())
+        for shim in node.shims
+    }
+    state["random"] = torch.get_rng_state()
+    torch.save(state, fresh / "state.pt")
+    srsly.write_json(fresh / "step.json", {"step": step, "fingerprint": fingerprint})
+    old = path.with_name(path.name + ".old")
+    if path.exists():
+        os.replace(path, old)
+    os.replace(fresh, path)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+def resume(nlp: Language, optimizer: Optimizer, path: Path, fingerprint: str) -> int:
+    """Load a checkpoint into pipeline and optimizer; return the steps done, 0 where there is none.
+
+    RAISES (TrainingError): The checkpoint was written under other settings.
+    """
+    old = path.with_name(path.name + ".old")
+    if not path.exists() and old.exists():  # killed between the two renames
+        os.replace(old, path)
+    if not path.exists():
+        return 0
+    state = torch.load(path / "state.pt", weights_only=True)
+    if state["fingerprint"] != fingerprint:
+        raise TrainingError(
+            f"{path} was written with another config. Delete it to start anew, or train into another folder."
+        )
+    keys = {plain: key for key, plain in _keys(nlp).items()}
+    for name in ("mom1", "mom2", "averages"):
+        table = getattr(optimizer, name)
+        for plain, value in state[name].items():
+            table[keys[plain]] = get_current_ops().asarray(value.numpy())
+    for plain, n in state["nr_update"].items():
+        optimizer.nr_update[keys[plain]] = n
+    for name, pipe in nlp.pipeline:
+        for index, node in enumerate(pipe.model.walk()) if hasattr(pipe, "model") else ():
+            for shim in node.shims:
+                shim._model.load_state_dict(state["weights"][name, index])
+    for _ in range(state["step"]):
+        optimizer.step_schedules()
+    torch.set_rng_state(state["random"])
+    return int(state["step"])

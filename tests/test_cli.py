@@ -1,0 +1,119 @@
+"""The commands parse, call, and turn the user's mistakes into one line and exit code 2."""
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from kiwi_spacy.cli import _overrides, app
+from kiwi_spacy.errors import KiwiError
+
+
+def _run(*args: str | Path, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(app, [str(arg) for arg in args], input=stdin)
+
+
+@pytest.fixture
+def gold(tmp_path: Path) -> Path:
+    """Two notes: one as the rules of conftest find it, one with an entity that they miss."""
+    folder = tmp_path / "gold"
+    folder.mkdir()
+    (folder / "a.txt").write_bytes(b"denies fever")
+    (folder / "a.ann").write_bytes(
+        b"T1\tnegation 0 6\tdenies\nT2\tproblem 7 12\tfever\nR1\tnegation Arg1:T2 Arg2:T1\t\n"
+    )
+    (folder / "b.txt").write_bytes(b"mild ache")
+    (folder / "b.ann").write_bytes(
+        b"T1\tseverity 0 4\tmild\nT2\tproblem 5 9\tache\nR1\tseverity Arg1:T2 Arg2:T1\t\n"
+    )
+    return folder
+
+
+@pytest.mark.parametrize("command", [[], ["extract"], ["evaluate"], ["convert"], ["show"], ["train"]], ids=str)
+def test_help_of_each_command(command: list[str]) -> None:
+    result = _run(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_extract_writes_brat_and_says_what_it_did(pipeline_path: Path, gold: Path, tmp_path: Path) -> None:
+    result = _run("extract", gold, "--pipeline", pipeline_path, "--output", tmp_path / "out")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "2 done, 0 skipped, 0 failed" in result.stderr
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.ann")) == ["a.ann", "b.ann"]
+
+
+def test_extract_ends_with_1_and_names_the_notes_that_failed(pipeline_path: Path, tmp_path: Path) -> None:
+    lines = '{"id": "good", "text": "fever"}\n{"id": "bad", "text": "EXPLODE secret"}\n'
+    result = _run("extract", "-", "-p", pipeline_path, "-o", tmp_path / "out", "-f", "jsonl", stdin=lines)
+    assert result.exit_code == 1
+    assert "bad: the pipeline raised RuntimeError" in result.stderr
+    assert "secret" not in result.output
+
+
+@pytest.mark.parametrize(
+    "args, said",
+    [
+        (["extract", "missing.txt", "-p", "PIPELINE", "-o", "out"], "'missing.txt' does not exist"),
+        (["extract", "gold", "-p", "en_nowhere", "-o", "out"], "[E050]"),
+        (["evaluate", "-p", "PIPELINE", "-g", "missing"], "missing"),
+        (["convert", "missing", "out", "--from", "brat", "--to", "jsonl"], "missing"),
+        (["show", "missing.txt", "-p", "PIPELINE"], "missing.txt"),
+        (["train", "missing.cfg", "-o", "out", "--steps", "5"], "'--steps' is no setting"),
+    ],
+    ids=["extract-input", "extract-pipeline", "evaluate", "convert", "show", "train"],
+)
+def test_a_mistake_gives_one_line_and_exit_code_2(
+    pipeline_path: Path, gold: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = _run(*(str(pipeline_path) if arg == "PIPELINE" else arg for arg in args))
+    assert result.exit_code == 2
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("kiwi: ")]
+    assert said in line
+    assert "Traceback" not in result.output
+
+
+def test_evaluate_prints_a_table_and_writes_the_scores(pipeline_path: Path, gold: Path, tmp_path: Path) -> None:
+    result = _run("evaluate", "-p", pipeline_path, "-g", gold, "-o", tmp_path / "scores.json")
+    assert result.exit_code == 0, result.output
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["notes"] == 2
+    assert "entities" in result.stdout
+
+
+def test_evaluate_of_named_notes_only(pipeline_path: Path, gold: Path, tmp_path: Path) -> None:
+    (tmp_path / "names").write_text("a\n")
+    result = _run(
+        "evaluate", "-p", pipeline_path, "-g", gold, "--notes", tmp_path / "names", "-o", tmp_path / "scores.json"
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "scores.json").read_text())["notes"] == 1
+
+
+def test_show_prints_a_table_or_writes_a_page(pipeline_path: Path, gold: Path, tmp_path: Path) -> None:
+    result = _run("show", gold / "a.txt", "-p", pipeline_path)
+    assert result.stdout.splitlines()[1].split() == ["fever", "problem", "negated", "negation:", "denies"]
+    assert _run("show", gold / "a.txt", "-p", pipeline_path, "--html", tmp_path / "a.html").exit_code == 0
+    assert (tmp_path / "a.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_train_passes_settings_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[Any, ...]] = []
+    fake = ModuleType("kiwi_spacy.training")
+    fake.train = lambda *args, **named: calls.append((*args, named))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "kiwi_spacy.training", fake)
+    result = _run("train", "c.cfg", "-o", tmp_path, "--training.max_steps", "5", "--paths.train=corpus/train")
+    assert result.exit_code == 0, result.output
+    overrides = {"training.max_steps": 5, "paths.train": "corpus/train"}
+    assert calls == [(Path("c.cfg"), tmp_path, overrides, {"device": "cpu"})]
+
+
+@pytest.mark.parametrize("args", [["--steps", "5"], ["--a.b"], ["word"]], ids=str)
+def test_overrides_refuses_what_is_no_setting(args: list[str]) -> None:
+    with pytest.raises(KiwiError):
+        _overrides(args)

@@ -1,0 +1,114 @@
+"""The page shows text as it is, whatever it holds, and names spans and links."""
+
+import html
+import re
+from html.parser import HTMLParser
+
+import pytest
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+
+from kiwi_spacy.relations import set_modifiers, set_relations
+from kiwi_spacy.visualise import (
+    displacy_colours, displacy_ents, displacy_options, displacy_spans, render_html, summary_table,
+)
+
+
+def _note(page: str) -> str:
+    """The note as a reader sees it: the <div> of each line, tags taken away."""
+    lines = re.findall(r'<div class="line"[^>]*>(.*?)</div>', page, flags=re.S)
+    return "\n".join(html.unescape(re.sub(r"<[^>]*>", "", line)) for line in lines)
+
+
+def _nested() -> Doc:
+    doc = spacy.blank("en")("severe left arm pain")
+    head = Span(doc, 0, 4, label="problem")
+    severity, bodyloc = Span(doc, 0, 2, label="severity"), Span(doc, 1, 3, label="bodyloc")
+    doc.set_ents([head])
+    set_modifiers(doc, [severity, bodyloc])
+    set_relations(doc, [(head, severity, 0.9), (head, bodyloc, 0.8)])
+    return doc
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Pt denies fever.\n\n  mild cough\n",
+        "<script>alert('x')</script> fever & \"cough\" </div>\naspirin 5 mg",
+        "Na <135, K >5, fever",
+        "",
+        "   ",
+    ],
+    ids=["layout", "markup", "less-than", "empty", "blank"],
+)
+def test_render_html_keeps_every_character(nlp: Language, text: str) -> None:
+    page = render_html(nlp(text), title=text)
+    assert _note(page) == text
+    assert page.count("<script>") == 1
+
+
+def test_render_html_shows_crlf_as_one_line_break(nlp: Language) -> None:
+    assert _note(render_html(nlp("fever\r\ncough"))) == "fever\ncough"
+
+
+def test_render_html_refers_to_nothing_outside(nlp: Language) -> None:
+    page = render_html(nlp("denies fever, see http://example.org"))
+    assert re.findall(r"(?:src|href)\s*=|url\(|@import", page) == []
+    assert "default-src 'none'" in page
+
+
+def test_render_html_is_well_formed_for_overlapping_modifiers() -> None:
+    opened: list[str] = []
+
+    class Checker(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            if tag not in ("br", "meta"):
+                opened.append(tag)
+
+        def handle_endtag(self, tag: str) -> None:
+            assert opened.pop() == tag
+
+    page = render_html(_nested())
+    Checker().feed(page)
+    assert opened == []
+    assert _note(page) == "severe left arm pain"
+
+
+def test_render_html_labels_each_modifier_once_and_draws_no_curve_within_an_entity() -> None:
+    page = render_html(_nested())
+    assert re.findall(r'class="mod" data-key="(m\d)" data-tag="(\w+)"', page) == [
+        ("m0", "severity"), ("m1", "bodyloc"),
+    ]
+    assert "<path" not in page
+    assert "severity of problem &#x27;severe left arm pain&#x27;" in page
+
+
+def test_render_html_draws_a_curve_for_each_link(nlp: Language) -> None:
+    page = render_html(nlp("denies fever. aspirin 5 mg daily"))
+    assert re.findall(r'<path data-head="(\w+)" data-modifier="(\w+)"', page) == [
+        ("e0", "m0"), ("e1", "m1"), ("e1", "m2"),
+    ]
+
+
+def test_render_html_escapes_labels_and_colours_unknown_ones_grey() -> None:
+    doc = spacy.blank("en")("word")
+    doc.set_ents([Span(doc, 0, 1, label='<b>"')])
+    page = render_html(doc)
+    assert "<b>" not in page
+    assert "--light:#cccccc" in page
+
+
+def test_displacy_helpers_use_the_schema_colours(nlp: Language) -> None:
+    doc = nlp("denies fever")
+    assert displacy_options()["colors"] == displacy_colours()
+    assert displacy_colours()["PROBLEM"] in (displacy_ents(doc) or "")
+    assert displacy_colours()["NEGATION"] in (displacy_spans(doc) or "")
+
+
+def test_summary_table_lists_entities_with_flags_and_modifiers(nlp: Language) -> None:
+    assert summary_table(nlp("denies fever. mild cough")).splitlines() == [
+        "entity  label    flags    modifiers",
+        "fever   problem  negated  negation: denies",
+        "cough   problem           severity: mild",
+    ]
