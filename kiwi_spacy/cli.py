@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,21 +21,21 @@ app = typer.Typer(
 )
 
 
-class ExtractFormat(StrEnum):
+class ExtractFormat(str, Enum):
     brat = "brat"
     jsonl = "jsonl"
     docbin = "docbin"
     csv = "csv"
 
 
-class ConvertFormat(StrEnum):
+class ConvertFormat(str, Enum):
     brat = "brat"
     jsonl = "jsonl"
     docbin = "docbin"
     bio = "bio"
 
 
-class Device(StrEnum):
+class Device(str, Enum):
     cpu = "cpu"
     cuda = "cuda"
 
@@ -182,13 +182,16 @@ def train(
     context: typer.Context,
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A .cfg file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pipeline.")],
+    base: Annotated[
+        str | None, typer.Option("--base", help="A pipeline, by name or folder, whose weights training starts from.")
+    ] = None,
     device: OnDevice = Device.cpu,
 ) -> None:
     """Train a pipeline. Settings of the config can follow: --training.max_steps 100"""
     with _one_line():
         from .training import train as run
 
-        run(config, output, _overrides(context.args), device=device.value)
+        run(config, output, _overrides(context.args), base=base, device=device.value)
 
 
 def _overrides(args: list[str]) -> dict[str, Any]:

@@ -1,11 +1,21 @@
 """Convert annotations from one format to another, by way of Docs; what gets lost is reported."""
 
-import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from .errors import KiwiError
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from .errors import FormatError, KiwiError
+from .extract import check_name
+from .formats.brat import Failure, read_folder, write_brat
+from .formats.docs import NOTE, note_to_doc
+from .formats.tables import read_bio, read_docbin, read_jsonl, write_bio, write_docbin, write_jsonl
+from .schema import Schema, load_schema
+from .tokenizer import create_tokenizer
 
 Format = Literal["brat", "jsonl", "docbin", "bio"]
 
@@ -22,67 +32,63 @@ class Converted:
 def convert(
     source: Path, output: Path, from_: Format, to: Format, *, text_dir: Path | None = None, schema: str | None = None
 ) -> Converted:
-    """Read `source`, write `output`; a note that cannot be written does not stop the others.
+    """Read `source`, write `output`; a note that cannot be read does not stop the others.
 
-    source, output (Path): Folders for brat and bio, files for jsonl and docbin.
+    source, output (Path): Folders for brat, where the texts are written too; files for the others.
     text_dir (Path | None): The texts of brat annotations, where they are elsewhere.
     schema (str | None): A schema file; the packaged schema by default.
     RAISES (KiwiError): `source` is missing or cannot be read as `from_`.
     """
-    import spacy
-    from spacy.tokens import Doc, DocBin
-
-    from .formats import brat, docs, tables
-    from .schema import load_schema
-
     if not source.exists():
         raise KiwiError(f"'{source}' does not exist.")
-    if "bio" in (from_, to):
-        from .formats import bio
+    if source.resolve() == output.resolve():
+        raise KiwiError(f"'{source}' is both input and output. Name another output.")
     nlp = spacy.blank("en")
-    labels = load_schema(schema)
+    nlp.tokenizer = create_tokenizer()(nlp)
     done = 0
     problems: list[str] = []
     failed: list[str] = []
-    named: list[tuple[str, Doc]] = []
-    if from_ == "docbin":
-        for number, doc in enumerate(DocBin(store_user_data=True).from_disk(source).get_docs(nlp.vocab), start=1):
-            named.append((str(doc.user_data.get("kiwi_note", f"{source.stem}-{number:06d}")), doc))
-    else:
-        notes = {
-            "brat": lambda: brat.read_folder(source, text_dir),
-            "jsonl": lambda: tables.read_jsonl(source),
-            "bio": lambda: bio.read_folder(source),
-        }[from_]()
-        for note in notes:
-            problems += [f"{note.name}: {problem}" for problem in note.problems]
-            try:
-                named.append((note.name, docs.note_to_doc(nlp, note, labels)))
-            except KiwiError as error:
-                failed.append(f"{note.name}: {error}")
-    for name, doc in named:
-        problems += [f"{name}: {times} x {kind}" for kind, times in doc._.problems.items()]
-    if to in ("brat", "bio"):
-        write = brat.write_brat if to == "brat" else bio.write_bio
-        for name, doc in named:
-            path = output / f"{name}.{'ann' if to == 'brat' else 'bio'}"
+
+    def readable() -> Iterator[Doc]:
+        nonlocal done
+        for item in _read(source, from_, nlp, load_schema(schema), text_dir):
+            if isinstance(item, Failure):
+                failed.append(item.reason)
+                continue
+            doc, lines = item
+            name = doc.user_data.get(NOTE) or f"{source.stem}-{done + 1:06d}"
+            doc.user_data[NOTE] = name
+            problems.extend(lines)
+            problems.extend(f"{name}: {times} x {kind}" for kind, times in doc._.problems.items())
+            done += 1
+            yield doc
+
+    if to == "brat":
+        for doc in readable():
+            path = output / f"{check_name(doc.user_data[NOTE])}.ann"
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                write(doc, path)
-                done += 1
-            except KiwiError as error:
-                failed.append(f"{name}: {error}")
+            (output / f"{doc.user_data[NOTE]}.txt").write_bytes(doc.text.encode("utf-8"))
+            write_brat(doc, path)
     else:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        if to == "jsonl":
-            with output.open("w", encoding="utf-8", newline="\n") as file:
-                for name, doc in named:
-                    file.write(json.dumps({**docs.doc_to_record(doc), "id": name}, ensure_ascii=False) + "\n")
-        else:
-            store = DocBin(store_user_data=True)
-            for name, doc in named:
-                doc.user_data["kiwi_note"] = name
-                store.add(doc)
-            store.to_disk(output)
-        done = len(named)
+        {"jsonl": write_jsonl, "docbin": write_docbin, "bio": write_bio}[to](readable(), output)
     return Converted(done, problems, failed)
+
+
+def _read(
+    source: Path, from_: Format, nlp: Language, schema: Schema, text_dir: Path | None
+) -> Iterator[tuple[Doc, list[str]] | Failure]:
+    """Yield each Doc with what was reported while it was read."""
+    if from_ == "brat":
+        for note in read_folder(source, text_dir, schema=schema):
+            yield note if isinstance(note, Failure) else (note_to_doc(nlp, note, schema), note.problems)
+        return
+    readers: dict[str, Callable[[], Iterator[Doc | Failure]]] = {
+        "jsonl": lambda: read_jsonl(source, nlp, schema),
+        "docbin": lambda: read_docbin(source, nlp),
+        "bio": lambda: read_bio(source, nlp, schema),
+    }
+    try:
+        for doc in readers[from_]():
+            yield doc if isinstance(doc, Failure) else (doc, [])
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{source}: not UTF-8 at byte {error.start}.") from None

@@ -20,13 +20,12 @@ from tqdm import tqdm
 
 from .errors import FormatError, KiwiError
 from .formats.brat import write_brat
-from .formats.docs import doc_to_record
+from .formats.docs import NOTE, doc_to_record
 from .relations import get_modifiers, get_relations, get_score, has_role, span_key
 from .schema import ROLES
 
 Format = Literal["brat", "jsonl", "docbin", "csv"]
 
-NAME = "kiwi_note"  # the key in user_data of the Docs of a DocBin
 SHARD = 500  # notes in a DocBin; a killed run does at most these again
 CSV_COLUMNS = (
     "note", "start_char", "end_char", "label", "text", "score", *ROLES,
@@ -72,7 +71,7 @@ def extract(
     inputs (list[str]): Text files; folders of *.txt, whose tree is kept below `output`; .jsonl
         files of {"id", "text"}; "-" for standard input, JSONL or one plain note named "stdin".
     nlp (Language): The pipeline. Its `max_length` is raised where a note is longer, for this run.
-    output (Path): "brat" writes NAME.ann and NAME.txt per note; "jsonl" and "csv" write one file,
+    output (Path): "brat" writes NAME.ann per note, not the text; "jsonl" and "csv" write one file,
         extracted.jsonl or .csv; "docbin" writes extracted-00001.spacy and so on.
     batch_size (int): Notes that the pipeline gets at a time.
     overwrite (bool): Do notes again that are already written.
@@ -96,7 +95,7 @@ def extract(
                 for note in notes:
                     try:
                         if format == "brat":
-                            _check_name(note.name)
+                            check_name(note.name)
                         if not overwrite and writer.has(note.name):
                             counts["skipped"] += 1
                         else:
@@ -289,11 +288,15 @@ def _is_record(line: bytes) -> bool:
         return False
 
 
-def _check_name(name: str) -> None:
-    """RAISES (FormatError): A note's id would name a file outside the output folder, or none."""
+def check_name(name: str) -> str:
+    """Return a note's name, which is a path below the output folder, without suffix.
+
+    RAISES (FormatError): A note's id would name a file outside the output folder, or none.
+    """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.name or "\0" in name or "\\" in name:
         raise FormatError("its id cannot be a file name below the output folder")
+    return name
 
 
 # -- Writing --------------------------------------------------------------------------------------
@@ -312,7 +315,7 @@ def _open_writer(output: Path, format: Format, overwrite: bool) -> _Writer:
 
 
 class _BratWriter:
-    """NAME.txt and NAME.ann; the .ann comes last and whole, so that where it stands the note is done."""
+    """NAME.ann, renamed into place when whole, so that where it stands the note is done."""
 
     def __init__(self, output: Path) -> None:
         self.output = output
@@ -329,13 +332,9 @@ class _BratWriter:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.ann")
         try:
             write_brat(doc, temporary)
-            text = temporary.with_suffix(".txt")
-            if text.exists():
-                os.replace(text, self.output / f"{name}.txt")
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-            temporary.with_suffix(".txt").unlink(missing_ok=True)
 
     def close(self) -> None:
         pass
@@ -465,7 +464,7 @@ class _DocBinWriter:
         return name in self.names
 
     def write(self, name: str, doc: Doc) -> None:
-        doc.user_data[NAME] = name
+        doc.user_data[NOTE] = name
         self.bin.add(doc)  # holds arrays and plain strings, so the Doc's memory zone may close
         if len(self.bin) >= SHARD:
             self._flush()
@@ -486,6 +485,6 @@ class _DocBinWriter:
 def _note_name(user_data: bytes | None) -> str:
     """Return the name of a Doc of a DocBin without building the Doc."""
     data = srsly.msgpack_loads(user_data, use_list=False) if user_data else {}
-    if NAME not in data:
+    if NOTE not in data:
         raise FormatError("A file extracted-*.spacy in the output folder is not this command's. Move it, or overwrite.")
-    return str(data[NAME])
+    return str(data[NOTE])

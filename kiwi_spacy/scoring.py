@@ -62,7 +62,7 @@ class Counts:
 
     def to_dict(self) -> dict[str, Any]:
         """Return {"gold", "pred", rule: {"p", "r", "f"}}, rounded to four digits."""
-        rates = {
+        rates: dict[str, Any] = {
             rule: {"p": round(self.precision(rule), 4), "r": round(self.recall(rule), 4), "f": round(self.f1(rule), 4)}
             for rule in RULES
         }

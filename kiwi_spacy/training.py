@@ -29,12 +29,16 @@ from .errors import TrainingError
 CHECKPOINT = "checkpoint"
 
 
-def train(config_path: Path, output: Path, overrides: dict[str, Any] | None = None, *, device: str = "cpu") -> Path:
+def train(
+    config_path: Path, output: Path, overrides: dict[str, Any] | None = None, *, base: str | None = None,
+    device: str = "cpu",
+) -> Path:
     """Train, write `output/model-last` (averaged weights, halved) and return its path.
 
     A run with the same settings whose `output/checkpoint` exists goes on from there.
 
     overrides (dict): Dotted config keys > values, such as {"paths.train": "corpus/train"}.
+    base (str | None): A pipeline whose weights training starts from, in place of the bare backbone.
     device (str): `cpu` or `cuda`.
     RAISES (TrainingError): The corpus is empty, or the checkpoint belongs to other settings.
     """
@@ -55,6 +59,8 @@ def train(config_path: Path, output: Path, overrides: dict[str, Any] | None = No
     if not examples:
         raise TrainingError(f"No notes to train on in '{resolved['paths']['train']}'.")
     dev = list(dev_corpus(nlp)) if dev_corpus else []
+    if base is not None:
+        start_from(nlp, base)
     optimizer = settings["optimizer"]
     total = settings["max_steps"]
     if not total:
@@ -88,6 +94,23 @@ def train(config_path: Path, output: Path, overrides: dict[str, Any] | None = No
         with nlp.use_params(optimizer.averages):
             return finish(nlp, output)
     return finish(nlp, output)
+
+
+def start_from(nlp: Language, base: str) -> None:
+    """Give the pipeline the weights of another of the same components.
+
+    RAISES (TrainingError): It lacks a component, or its schema or shape is another.
+    """
+    source = util.load_model(base)
+    for name, pipe in nlp.pipeline:
+        if not hasattr(pipe, "model"):
+            continue
+        if name not in source.pipe_names:
+            raise TrainingError(f"'{base}' has no component '{name}' to start from; it has {', '.join(source.pipe_names)}.")
+        theirs = source.get_pipe(name)
+        if getattr(pipe, "labels", ()) != getattr(theirs, "labels", ()):
+            raise TrainingError(f"'{base}' was trained with other labels in '{name}'. Train without --base.")
+        pipe.from_bytes(theirs.to_bytes())  # type: ignore[attr-defined]
 
 
 def batches(examples: list[Example], batcher: Any, total: int, seed: int) -> Iterator[tuple[int, list[Example]]]:

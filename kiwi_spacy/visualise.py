@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 from spacy import displacy
@@ -227,7 +228,7 @@ def _pieces(
         borders |= {b for b in (modifier.start_char, modifier.end_char) if start < b < end}
     edges = sorted(borders)
     html = []
-    for low, high in zip(edges, edges[1:]):
+    for low, high in pairwise(edges):
         piece = _text(text[low:high])
         over = [(lanes[i], i, m) for i, m in modifiers if m.start_char <= low and high <= m.end_char]
         for lane, i, modifier in sorted(over, key=lambda row: row[:2]):

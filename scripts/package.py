@@ -35,7 +35,7 @@ def main(trained: Path, name: str, version: str, output: Path, card: Path | None
         for key in ("train", "dev", "notes", "without", "text_dir"):
             if key in config["paths"]:  # folders of the machine that trained it
                 config["paths"][key] = None
-        config["paths"]["backbone"] = "minilm" if "adapted" in str(config["paths"]["backbone"]) else config["paths"]["backbone"]
+        config["paths"]["backbone"] = Path(str(config["paths"]["backbone"])).name
         config.to_disk(copied / "config.cfg")
         package(copied, Path(folder), create_wheel=False, create_sdist=False, silent=True)
         source = Path(folder) / f"{meta['lang']}_{name}-{version}"

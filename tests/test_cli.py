@@ -110,10 +110,36 @@ def test_train_passes_settings_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     result = _run("train", "c.cfg", "-o", tmp_path, "--training.max_steps", "5", "--paths.train=corpus/train")
     assert result.exit_code == 0, result.output
     overrides = {"training.max_steps": 5, "paths.train": "corpus/train"}
-    assert calls == [(Path("c.cfg"), tmp_path, overrides, {"device": "cpu"})]
+    assert calls == [(Path("c.cfg"), tmp_path, overrides, {"base": None, "device": "cpu"})]
 
 
 @pytest.mark.parametrize("args", [["--steps", "5"], ["--a.b"], ["word"]], ids=str)
 def test_overrides_refuses_what_is_no_setting(args: list[str]) -> None:
     with pytest.raises(KiwiError):
         _overrides(args)
+
+
+def test_convert_there_and_back_keeps_annotations(gold: Path, tmp_path: Path) -> None:
+    for source, target, from_, to in [
+        (gold, "a.jsonl", "brat", "jsonl"), ("a.jsonl", "b.spacy", "jsonl", "docbin"),
+        ("b.spacy", "back", "docbin", "brat"),
+    ]:
+        result = _run("convert", tmp_path / source, tmp_path / target, "--from", from_, "--to", to)
+        assert (result.exit_code, result.stderr) == (0, "2 done, 0 failed, 0 problems\n")
+    (tmp_path / "back" / "a.txt").unlink()
+    result = _run("convert", tmp_path / "back", tmp_path / "c.jsonl", "--from", "brat", "--to", "jsonl",
+                  "--text-dir", gold)
+    assert result.exit_code == 0
+    assert (tmp_path / "c.jsonl").read_text() == (tmp_path / "a.jsonl").read_text()
+
+
+def test_convert_to_bio(gold: Path, tmp_path: Path) -> None:
+    assert _run("convert", gold, tmp_path / "n.bio", "--from", "brat", "--to", "bio").exit_code == 0
+    assert (tmp_path / "n.bio").read_text().splitlines()[:2] == ["denies\tB-negation", "fever\tB-problem"]
+
+
+def test_convert_ends_with_1_where_a_note_cannot_be_read(gold: Path, tmp_path: Path) -> None:
+    (gold / "b.txt").unlink()
+    result = _run("convert", gold, tmp_path / "n.jsonl", "--from", "brat", "--to", "jsonl")
+    assert result.exit_code == 1
+    assert "1 done, 1 failed" in result.stderr

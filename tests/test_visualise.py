@@ -11,7 +11,12 @@ from spacy.tokens import Doc, Span
 
 from kiwi_spacy.relations import set_modifiers, set_relations
 from kiwi_spacy.visualise import (
-    displacy_colours, displacy_ents, displacy_options, displacy_spans, render_html, summary_table,
+    displacy_colours,
+    displacy_ents,
+    displacy_options,
+    displacy_spans,
+    render_html,
+    summary_table,
 )
 
 

@@ -8,7 +8,14 @@ from spacy.tokens import Doc, Span
 
 from ..errors import FormatError
 from ..relations import (
-    count_problem, get_modifiers, get_relations, get_score, set_modifiers, set_relations, set_scores, span_key,
+    count_problem,
+    get_modifiers,
+    get_relations,
+    get_score,
+    set_modifiers,
+    set_relations,
+    set_scores,
+    span_key,
 )
 from ..schema import Schema
 from .brat import BratNote

@@ -1,0 +1,119 @@
+"""The bert engine on a tiny random model of BiomedBERT's architecture."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+
+from kiwi_spacy import get_modifiers, get_relations
+from kiwi_spacy.relations import set_modifiers, set_relations, span_key
+from kiwi_spacy.training import train
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "corpus" / "dev" / "icu-05.txt").read_text(encoding="utf-8")
+
+
+def plain(doc: Doc) -> tuple[list, list, list]:
+    return [span_key(e) for e in doc.ents], [span_key(m) for m in get_modifiers(doc)], [r.key for r in get_relations(doc)]
+
+
+def test_add_pipe_builds_and_learns_two_sentences(tiny_bert: str) -> None:
+    nlp = spacy.blank("en")
+    model = {
+        "@architectures": "kiwi.Transformer.v1", "name": tiny_bert, "max_pieces": 100, "tokenizer_config": {},
+        "transformer_config": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+    }
+    nlp.add_pipe("transformer", config={"model": model})
+    for name in ("kiwi_entities", "kiwi_modifiers", "kiwi_relations"):
+        nlp.add_pipe(name)
+    doc = nlp.make_doc("No fever today . Took lasix .")
+    fever, lasix = Span(doc, 1, 2, "problem"), Span(doc, 5, 6, "drug")
+    doc.set_ents([fever, lasix])
+    no = Span(doc, 0, 1, "negation")
+    set_modifiers(doc, [no])
+    set_relations(doc, [(fever, no, 1.0)])
+    example = Example(nlp.make_doc(doc.text), doc)
+    optimizer = nlp.initialize(lambda: [example])
+    optimizer.learn_rate = 0.003
+    for _ in range(60):
+        losses = nlp.update([example], sgd=optimizer, losses={})
+    assert losses["kiwi_entities"] < 0.1
+    found = nlp(doc.text)
+    assert plain(found) == plain(doc)
+    assert found.ents[0]._.is_negated and not found.ents[1]._.is_negated
+    assert 0.5 < found.ents[0]._.score <= 1.0
+
+
+def test_windows_hold_every_token_within_the_limit(tiny_nlp: Language) -> None:
+    windows = tiny_nlp.get_pipe("transformer").model.attrs["get_spans"]
+    doc = tiny_nlp.make_doc(TEXT * 3 + "x" * 50 + " word" * 400)
+    spans = windows.cut(doc)
+    assert [t.i for s in spans for t in s] == list(range(len(doc)))
+    counts = windows.count(doc)
+    assert max(sum(counts[s.start : s.end]) for s in spans if len(s) > 1) <= windows.max_pieces
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\n", "word", "🙂 <b>", "a" * 3000, "fever " * 2000], ids=repr)
+def test_any_text_is_a_note(tiny_nlp: Language, text: str) -> None:
+    assert tiny_nlp(text).text == text
+
+
+def test_results_survive_bytes_pickle_and_processes(tiny_nlp: Language) -> None:
+    doc = tiny_nlp(TEXT)
+    assert len(doc.ents) > 0
+    assert plain(Doc(tiny_nlp.vocab).from_bytes(doc.to_bytes())) == plain(doc)
+    assert plain(pickle.loads(pickle.dumps(doc))) == plain(doc)
+    assert plain(doc.copy()) == plain(doc)
+    other = spacy.blank("en").from_config(tiny_nlp.config).from_bytes(tiny_nlp.to_bytes())
+    assert plain(other(TEXT)) == plain(doc)
+    assert doc._.provenance["engine"] == "bert" and len(doc._.provenance["weights"]) == 16
+
+
+def test_batches_and_processes_give_what_single_notes_give(tiny_nlp: Language) -> None:
+    texts = [TEXT, "No fever.", "", TEXT[:400]]
+    single = [plain(tiny_nlp(t)) for t in texts]
+    assert [plain(d) for d in tiny_nlp.pipe(texts, batch_size=3)] == single
+    assert [plain(d) for d in tiny_nlp.pipe(texts, n_process=2, batch_size=2)] == single
+
+
+def test_a_site_brings_its_own_schema(tiny_bert: str, tiny_schema: str, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "a.txt").write_text("No rash.\nRash seen.\n")
+    (notes / "a.ann").write_text("T1\tabsent 0 2\tNo\nT2\tfinding 3 7\trash\nR1\thas Arg1:T1 Arg2:T2\nT3\tfinding 9 13\tRash\n")
+    settings = {
+        "paths.train": str(notes), "paths.dev": str(notes), "paths.backbone": tiny_bert, "paths.schema": tiny_schema,
+        "components.transformer.model.max_pieces": 100, "training.max_steps": 2,
+    }
+    path = train(ROOT / "configs" / "bert.cfg", tmp_path / "out", settings)
+    Path(tiny_schema).unlink()  # the pipeline holds its own copy
+    nlp = spacy.load(path)
+    assert nlp.get_pipe("kiwi_entities").labels == ("finding",)
+    assert nlp("No rash.").text == "No rash."
+
+
+@pytest.mark.slow
+def test_killed_training_goes_on_at_its_step(overrides: dict[str, object], tmp_path: Path) -> None:
+    whole = train(ROOT / "configs" / "bert.cfg", tmp_path / "whole", overrides)
+    arguments = [part for key, value in overrides.items() for part in (f"--{key}", str(value))]
+    command = [sys.executable, "-m", "kiwi_spacy.cli", "train", "configs/bert.cfg", "--output", str(tmp_path / "cut"), *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    began = time.time()
+    while not (tmp_path / "cut" / "checkpoint" / "step.json").exists() and time.time() - began < 120:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    first = next(line for line in done.stdout.splitlines() if "; step " in line)
+    assert "step 0 of" not in first
+    a, b = spacy.load(whole), spacy.load(tmp_path / "cut" / "model-last")
+    assert a("")._.provenance["weights"] == b("")._.provenance["weights"]
