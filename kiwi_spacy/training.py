@@ -69,7 +69,8 @@ def train(
     fingerprint = hashlib.sha256(resolved.to_str().encode()).hexdigest()
     first = resume(nlp, optimizer, output / CHECKPOINT, fingerprint)
     print(f"{len(examples)} pieces of notes to train on, {len(dev)} to watch; step {first} of {total}", flush=True)
-    began, losses, words = time.time(), {}, 0
+    losses: dict[str, float] = {}
+    began, words = time.time(), 0
     for step, batch in batches(examples, settings["batcher"], total, seed):
         if step < first:
             continue
@@ -127,14 +128,22 @@ def batches(examples: list[Example], batcher: Any, total: int, seed: int) -> Ite
         epoch += 1
 
 
+def _modules(nlp: Language) -> dict[tuple[str, int], torch.nn.Module]:
+    """Return all torch modules of a pipeline by component and place in its model, in order."""
+    return {
+        (name, index): shim._model
+        for name, pipe in nlp.pipeline if hasattr(pipe, "model")
+        for index, node in enumerate(pipe.model.walk())
+        for shim in node.shims
+    }
+
+
 def weights_hash(nlp: Language) -> str:
     """Return the first 16 hex digits of the SHA-256 over all weights, in the order of the pipeline."""
     digest = hashlib.sha256()
-    for _, pipe in nlp.pipeline:
-        for node in getattr(pipe, "model", None).walk() if hasattr(pipe, "model") else ():
-            for shim in node.shims:
-                for name, value in sorted(shim._model.state_dict().items()):
-                    digest.update(name.encode() + value.float().cpu().numpy().tobytes())
+    for module in _modules(nlp).values():
+        for name, value in sorted(module.state_dict().items()):
+            digest.update(name.encode() + value.float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -144,20 +153,16 @@ def finish(nlp: Language, output: Path) -> Path:
     What is written is what a load gives back, so any score of it is the shipped pipeline's own.
     """
     path = output / "model-last"
-    for _, pipe in nlp.pipeline:
-        for node in getattr(pipe, "model", None).walk() if hasattr(pipe, "model") else ():
-            for shim in node.shims:
-                shim._model.half()
+    for module in _modules(nlp).values():
+        module.half()
     if "kiwi_provenance" in nlp.pipe_names:
         nlp.get_pipe("kiwi_provenance").weights = weights_hash(nlp)  # type: ignore[attr-defined]
     if path.exists():
         shutil.rmtree(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     nlp.to_disk(path)
-    for _, pipe in nlp.pipeline:
-        for node in getattr(pipe, "model", None).walk() if hasattr(pipe, "model") else ():
-            for shim in node.shims:
-                shim._model.float()
+    for module in _modules(nlp).values():
+        module.float()
     print(f"written: {path}", flush=True)
     return path
 
@@ -192,12 +197,7 @@ def save(nlp: Language, optimizer: Optimizer, path: Path, fingerprint: str, step
             for key, value in table.items() if key in keys
         }
     state["nr_update"] = {keys[key]: int(n) for key, n in optimizer.nr_update.items() if key in keys}
-    state["weights"] = {
-        (name, index): shim._model.state_dict()
-        for name, pipe in nlp.pipeline if hasattr(pipe, "model")
-        for index, node in enumerate(pipe.model.walk())
-        for shim in node.shims
-    }
+    state["weights"] = {place: module.state_dict() for place, module in _modules(nlp).items()}
     state["random"] = torch.get_rng_state()
     torch.save(state, fresh / "state.pt")
     srsly.write_json(fresh / "step.json", {"step": step, "fingerprint": fingerprint})
@@ -231,10 +231,8 @@ def resume(nlp: Language, optimizer: Optimizer, path: Path, fingerprint: str) ->
             table[keys[plain]] = get_current_ops().asarray(value.numpy())
     for plain, n in state["nr_update"].items():
         optimizer.nr_update[keys[plain]] = n
-    for name, pipe in nlp.pipeline:
-        for index, node in enumerate(pipe.model.walk()) if hasattr(pipe, "model") else ():
-            for shim in node.shims:
-                shim._model.load_state_dict(state["weights"][name, index])
+    for place, module in _modules(nlp).items():
+        module.load_state_dict(state["weights"][place])
     for _ in range(state["step"]):
         optimizer.step_schedules()
     torch.set_rng_state(state["random"])

@@ -149,7 +149,7 @@ def parse_ann(name: str, text: str, ann: str, *, schema: Schema | None = None, f
             trigger = words[0].split(":", 1)[1]
             triggers[fields[0]] = trigger
             event_links += [(number, fields[0], trigger, w.split(":", 1)[1]) for w in words[1:]]
-        elif kind in "AMN#*":
+        elif kind in "AMN#*" and len(fields) > 1 and (kind == "*" or fields[0][1:].isalnum()):
             continue
         else:
             report(number, "not an annotation. Skipped.")
@@ -203,11 +203,15 @@ def brat_lines(doc: Doc) -> list[str]:
     ordered = sorted(spans, key=lambda key: (key[0], -key[1], key[2]))
     ids = {key: f"T{i}" for i, key in enumerate(ordered, 1)}
     lines = [
-        f"{ids[key]}\t{key[2]} {key[0]} {key[1]}\t" + " ".join(doc.text[key[0] : key[1]].split()) for key in ordered
+        f"{ids[key]}\t{key[2]} {key[0]} {key[1]}\t" + _one_line(doc.text[key[0] : key[1]]) for key in ordered
     ]
     for i, link in enumerate(get_relations(doc), 1):
         lines.append(f"R{i}\thasAttr Arg1:{ids[span_key(link.head)]} Arg2:{ids[span_key(link.modifier)]}\t")
     return lines
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r", " ").replace("\n", " ").replace("\t", " ")
 
 
 def write_brat(doc: Doc, path: Path) -> None:

@@ -101,4 +101,6 @@ def _bare(doc: Doc) -> Doc:
 
 
 def _names(path: str | None) -> set[str] | None:
-    return set(Path(path).read_text(encoding="utf-8").split()) if path else None
+    if not path:
+        return None
+    return {line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()}

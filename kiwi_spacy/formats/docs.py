@@ -37,7 +37,7 @@ def fill_doc(
         span = doc.char_span(start, end, label=label)
         if span is None:
             span = doc.char_span(start, end, label=label, alignment_mode="expand")
-            if span is None:
+            if span is None or start >= end:
                 count_problem(doc, "span outside the note dropped")
                 continue
             count_problem(doc, "span snapped to tokens")

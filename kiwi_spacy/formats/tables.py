@@ -16,16 +16,18 @@ from .docs import doc_to_record, record_to_doc
 
 def read_jsonl(path: Path, nlp: Language, schema: Schema) -> Iterator[Doc | Failure]:
     """Yield the Docs of a JSONL file; a line that cannot be read becomes a `Failure`."""
-    with path.open(encoding="utf-8-sig", newline="\n") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
+    with path.open("rb") as lines:
+        for number, raw in enumerate(lines, 1):
+            if not raw.strip():
                 continue
             where = f"{path.name}, line {number}"
             try:
-                record = json.loads(line)
+                record = json.loads(raw.decode("utf-8-sig"))
                 if not isinstance(record, dict):
                     raise FormatError(f"{where}: not an object.")
                 yield record_to_doc(nlp, record, schema, where)
+            except UnicodeDecodeError as error:
+                yield Failure(where, f"{where}: not UTF-8 at byte {error.start} of the line.")
             except json.JSONDecodeError as error:
                 yield Failure(where, f"{where}: not JSON at column {error.colno}.")
             except FormatError as error:
@@ -69,8 +71,12 @@ def read_bio(path: Path, nlp: Language, schema: Schema) -> Iterator[Doc | Failur
     tags: list[str] = []
     name = path.stem
     first = 1
-    for number, raw in enumerate([*path.read_bytes().decode("utf-8-sig").split("\n"), ""], 1):
-        line = raw.rstrip("\r")
+    for number, raw in enumerate([*path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n"), b""], 1):
+        try:
+            line = raw.decode("utf-8").rstrip("\r")
+        except UnicodeDecodeError as error:
+            yield Failure(name, f"{path.name}, line {number}: not UTF-8 at byte {error.start}. Line skipped.")
+            continue
         if line.strip():
             fields = line.split("\t") if "\t" in line else line.split()
             if len(fields) < 2:

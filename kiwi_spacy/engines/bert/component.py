@@ -72,8 +72,8 @@ class Head(TrainablePipe):
         tok2vec.initialize(X=[first.reference])
         width = tok2vec.maybe_get_dim("nO")
         if nlp is not None and width is None:
-            for _, pipe in nlp.pipeline:
-                if pipe.name == "transformer":
+            for name, pipe in nlp.pipeline:
+                if name == "transformer":
                     width = pipe.model.transformer.config.hidden_size  # type: ignore[attr-defined]
         if width is None:
             raise TrainingError(
@@ -110,12 +110,12 @@ class Head(TrainablePipe):
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """Return schema, settings and weights as bytes."""
-        parts = {"cfg": self._cfg_bytes, "schema": self._schema_text, "model": self.model.to_bytes}
+        parts: dict[str, Any] = {"cfg": self._cfg_bytes, "schema": self._schema_text, "model": self.model.to_bytes}
         return util.to_bytes(parts, exclude)
 
     def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> "Head":
         """Load what `to_bytes` gave."""
-        parts = {
+        parts: dict[str, Any] = {
             "schema": lambda text: self._read_schema(text),
             "cfg": lambda raw: self._restore(srsly.json_loads(raw)),
         }
@@ -125,7 +125,7 @@ class Head(TrainablePipe):
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Write schema, settings and weights into the folder `path`."""
-        parts = {
+        parts: dict[str, Any] = {
             "cfg": lambda p: srsly.write_json(p, self.cfg),
             "schema.yml": lambda p: p.write_text(self._schema_text(), encoding="utf-8"),
             "model": lambda p: p.write_bytes(self.model.to_bytes()),
@@ -134,7 +134,7 @@ class Head(TrainablePipe):
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "Head":
         """Load what `to_disk` wrote."""
-        parts = {
+        parts: dict[str, Any] = {
             "schema.yml": lambda p: self._read_schema(p.read_text(encoding="utf-8")),
             "cfg": lambda p: self._restore(srsly.read_json(p)),
             "model": lambda p: self.model.from_bytes(p.read_bytes()),

@@ -17,7 +17,7 @@ class Scaled(nn.Module):
         self.factor = factor
         with torch.no_grad():
             for parameter in layer.parameters():
-                parameter /= factor
+                parameter.div_(factor)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x) * self.factor
@@ -59,8 +59,8 @@ class PairScores(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.vectors = Scaled(nn.Linear(3 * width, hidden), rate_factor)
         self.tables = nn.ModuleList(nn.Embedding(size, hidden) for size in sizes)
-        for table in self.tables:
-            nn.init.normal_(table.weight, std=0.1)
+        for weight in self.tables.parameters():
+            nn.init.normal_(weight, std=0.1)
         self.norm = nn.LayerNorm(hidden)
         self.middle = Scaled(nn.Linear(hidden, hidden), rate_factor)
         self.score = Scaled(nn.Linear(hidden, 1), rate_factor)

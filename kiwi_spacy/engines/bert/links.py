@@ -174,7 +174,7 @@ class LinkScorer(Head):
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.as_tensor(truth), reduction="sum")
         loss = loss / tokens
         loss.backward()
-        return float(loss.detach()), self.model.ops.asarray1f(logits.grad.numpy())  # type: ignore[union-attr]
+        return float(loss.detach()), self.model.ops.asarray1f(logits.grad.numpy())  # type: ignore
 
     def update(
         self, examples: Iterable[Example], *, drop: float = 0.0, sgd: Optimizer | None = None,

@@ -179,7 +179,7 @@ class SpanTagger(Head):
         for r, (d, a, b) in enumerate(rows):
             gradient[d][a:b] = padded.grad[r, : b - a].numpy()  # type: ignore[index]
         ops = self.model.ops
-        return float(loss.detach()), [ops.asarray2f(g) for g in gradient]
+        return float(loss.detach()), [ops.asarray2f(g) for g in gradient]  # type: ignore[arg-type]
 
     def update(
         self, examples: Iterable[Example], *, drop: float = 0.0, sgd: Optimizer | None = None,

@@ -26,7 +26,7 @@ class Windows:
 
     def count(self, doc: Doc) -> list[int]:
         """Return the number of word pieces of each token."""
-        tokenizer = self.model.tokenizer if self.model is not None else None
+        tokenizer = self.model.tokenizer if self.model is not None else None  # type: ignore[attr-defined]
         counts = []
         for token in doc:
             pieces = self._pieces.get(token.orth)
