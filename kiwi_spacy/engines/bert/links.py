@@ -47,7 +47,7 @@ def _forward(model: Model, X: tuple[list[Doc], list[Pairs]], is_train: bool) -> 
         rows = rows.copy()
         rows[:, :4] += offset
         moved.append(rows)
-    flat = model.ops.xp.concatenate(vectors)
+    flat = model.ops.xp.concatenate([v for v in vectors if len(v)])  # an empty Doc's vectors have no width
     scores, backprop = model.layers[1]((flat, numpy.concatenate(moved)), is_train)
 
     def backward(d_scores: Floats1d) -> Any:
