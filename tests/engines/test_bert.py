@@ -67,7 +67,7 @@ def test_any_text_is_a_note(tiny_nlp: Language, text: str) -> None:
     assert tiny_nlp(text).text == text
 
 
-def test_results_survive_bytes_pickle_and_processes(tiny_nlp: Language) -> None:
+def test_results_survive_bytes_and_pickle(tiny_nlp: Language) -> None:
     doc = tiny_nlp(TEXT)
     assert len(doc.ents) > 0
     assert plain(Doc(tiny_nlp.vocab).from_bytes(doc.to_bytes())) == plain(doc)
@@ -78,11 +78,10 @@ def test_results_survive_bytes_pickle_and_processes(tiny_nlp: Language) -> None:
     assert doc._.provenance["engine"] == "bert" and len(doc._.provenance["weights"]) == 16
 
 
-def test_batches_and_processes_give_what_single_notes_give(tiny_nlp: Language) -> None:
+def test_batches_give_what_single_notes_give(tiny_nlp: Language) -> None:
     texts = [TEXT, "No fever.", "", TEXT[:400]]
     single = [plain(tiny_nlp(t)) for t in texts]
     assert [plain(d) for d in tiny_nlp.pipe(texts, batch_size=3)] == single
-    assert [plain(d) for d in tiny_nlp.pipe(texts, n_process=2, batch_size=2)] == single
 
 
 def test_a_site_brings_its_own_schema(tiny_bert: str, tiny_schema: str, tmp_path: Path) -> None:
