@@ -15,6 +15,7 @@ from kiwi_spacy.visualise import (
     displacy_ents,
     displacy_options,
     displacy_spans,
+    render_frame,
     render_html,
     summary_table,
 )
@@ -44,8 +45,10 @@ def _nested() -> Doc:
         "Na <135, K >5, fever",
         "",
         "   ",
+        "fever " * 500 + "x" * 3000,
+        "\tfever\t😀 👩‍⚕️ mild cough\u00a0\u2028 end",
     ],
-    ids=["layout", "markup", "less-than", "empty", "blank"],
+    ids=["layout", "markup", "less-than", "empty", "blank", "long line", "tabs and emoji"],
 )
 def test_render_html_keeps_every_character(nlp: Language, text: str) -> None:
     page = render_html(nlp(text), title=text)
@@ -94,6 +97,68 @@ def test_render_html_draws_a_curve_for_each_link(nlp: Language) -> None:
     assert re.findall(r'<path data-head="(\w+)" data-modifier="(\w+)"', page) == [
         ("e0", "m0"), ("e1", "m1"), ("e1", "m2"),
     ]
+
+
+def _line_styles(page: str) -> list[tuple[str, str]]:
+    """(rows of small labels above the text, line height) of each line."""
+    return re.findall(r'<div class="line" data-rows="(\d+)" style="line-height:(\d+)px', page)
+
+
+def test_render_html_gives_each_line_the_room_that_its_labels_and_curves_need(nlp: Language) -> None:
+    page = render_html(nlp("plain\nfever\nmild cough\nfever cough"))
+    assert _line_styles(page) == [("0", "26"), ("1", "36"), ("1", "71"), ("1", "36")]
+
+
+def test_render_html_puts_labels_that_would_meet_into_rows() -> None:
+    doc = spacy.blank("en")("no 1 2")
+    ents = [Span(doc, 1, 2, label="problem"), Span(doc, 2, 3, label="problem")]
+    modifiers = [Span(doc, 0, 1, label="negation"), Span(doc, 1, 2, label="severity")]
+    doc.set_ents(ents)
+    set_modifiers(doc, modifiers)
+    set_relations(doc, [(ent, modifiers[0], 1.0) for ent in ents])
+    page = render_html(doc)
+    assert re.findall(r"--up:(\d+)px", page) == ["0", "10"]
+    assert re.findall(r"--depth:(\d+)px", page) == ["2", "15"]
+
+
+def test_render_html_places_labels_below_the_underline_in_px_of_the_note() -> None:
+    # In em they would follow their own small font, and stand on the words.
+    (place,) = re.findall(r"\.mod\[data-tag\]::after \{ top: ([^;]*);", render_html(_nested()))
+    assert place == "calc(22px + var(--depth))"
+
+
+def test_render_html_draws_curves_behind_the_text() -> None:
+    assert re.search(r"#links \{[^}]*z-index: -1", render_html(_nested()))
+
+
+def test_render_html_dark_colours_beat_the_style_attribute() -> None:
+    assert "--dark: var(--light) !important" in render_html(_nested()).split("prefers-color-scheme: dark")[1]
+
+
+def test_render_html_dots_modifiers_linked_to_nothing(nlp: Language) -> None:
+    page = render_html(nlp("aspirin, mild"))
+    assert re.findall(r'class="(mod[^"]*)" data-key', page) == ["mod loose"]
+
+
+def test_render_html_shows_a_modifier_of_the_same_extent_and_one_across_the_border_of_an_entity() -> None:
+    doc = spacy.blank("en")("left knee pain today")
+    head = Span(doc, 0, 3, label="problem")
+    modifiers = [Span(doc, 0, 3, label="severity"), Span(doc, 2, 4, label="temporal")]
+    doc.set_ents([head])
+    set_modifiers(doc, modifiers)
+    set_relations(doc, [(head, modifier, 1.0) for modifier in modifiers])
+    page = render_html(doc)
+    assert _note(page) == doc.text
+    assert re.findall(r'data-key="(m\d)" data-tag', page) == ["m0", "m1"]
+    assert re.findall(r'<path data-head="(\w+)" data-modifier="(\w+)"', page) == [("e0", "m1")]
+
+
+def test_render_frame_holds_the_page_escaped(nlp: Language) -> None:
+    doc = nlp('<script>alert(1)</script> "fever"')
+    frame = render_frame(doc, "note", height=300)
+    (page,) = re.findall(r'<iframe sandbox="allow-scripts" srcdoc="([^"]*)" style="width:100%;height:300px', frame)
+    assert html.unescape(page) == render_html(doc, "note")
+    assert "<script" not in frame
 
 
 def test_render_html_escapes_labels_and_colours_unknown_ones_grey() -> None:
