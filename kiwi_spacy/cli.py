@@ -1,12 +1,15 @@
 """The command `kiwi`. Each command parses its arguments and calls a plain function of another module."""
 
 import json
+import re
+import traceback
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -51,11 +54,42 @@ def _one_line() -> Iterator[None]:
     """Turn errors that the user can mend into one line on stderr and exit code 2."""
     try:
         yield
-    except (KiwiError, OSError) as error:
-        # A pipeline's E050 is an OSError; its message is long, and its first line says it all.
-        message = " ".join(str(error).split("\n")) if isinstance(error, KiwiError) else str(error).split("\n")[0]
-        typer.echo(f"kiwi: {message}", err=True)
+    except KiwiError as error:
+        typer.echo(f"kiwi: {' '.join(str(error).split(chr(10)))}", err=True)
         raise typer.Exit(2) from None
+
+
+@contextmanager
+def _without_text() -> Iterator[None]:
+    """Keep note text off the screen: of errors and warnings that are not ours, place and kind are shown, no message."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            yield
+        except KiwiError:
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.strerror:
+                raise KiwiError(f"{error.filename}: {error.strerror}." if error.filename else error.strerror) from None
+            typer.echo("".join(traceback.format_tb(error.__traceback__)), err=True, nl=False)
+            raise KiwiError(f"{_kind(error)}. Its message is left out, as it may hold note text.") from None
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    typer.echo(f"{filename}:{lineno}: {_kind(message)}. Its message is left out, as it may hold note text.", err=True)
+
+
+def _kind(error: Exception | Warning | str) -> str:
+    """Return the type of an error, and its code where it is one of spaCy's.
+
+    >>> _kind(ValueError("[E088] Text of length 1200000 exceeds maximum"))
+    'ValueError [E088]'
+    """
+    code = re.match(r"\[[EW]\d+\]", str(error))
+    return type(error).__name__ + (f" {code.group()}" if code else "")
 
 
 def _load(pipeline: str, device: Device) -> "Language":
@@ -67,29 +101,38 @@ def _load(pipeline: str, device: Device) -> "Language":
             require_gpu(0)
         except ValueError as error:
             raise KiwiError("No CUDA device can be used here. Leave out --device cuda.") from error
-    return spacy.load(pipeline)
+    try:
+        return spacy.load(pipeline)
+    except KiwiError:
+        raise
+    except (OSError, ValueError, ImportError) as error:  # no note is read yet, so the message can be shown
+        first = next(iter(str(error).strip().split("\n")))
+        raise KiwiError(f"The pipeline '{pipeline}' cannot be loaded: {first}") from error
 
 
 @app.command()
 def extract(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT...", help="Text files, folders of .txt, .jsonl files, or -.")
+        list[str],
+        typer.Argument(metavar="INPUT...", help="Text files, folders of .txt (all below), .jsonl files, or - for stdin."),
     ],
     pipeline: Pipeline,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
     format: Annotated[ExtractFormat, typer.Option("--format", "-f", help="What to write.")] = ExtractFormat.brat,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Notes at a time.")] = 32,
     device: OnDevice = Device.cpu,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do notes again that are already written.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do all again, also notes already written.")] = False,
 ) -> None:
     """Run a pipeline over notes. Started again, it goes on where it stopped."""
     with _one_line():
         from .extract import extract as run
 
-        summary = run(
-            inputs, _load(pipeline, device), output, format.value, batch_size=batch_size, overwrite=overwrite,
-            stdin=typer.get_binary_stream("stdin"),
-        )
+        nlp = _load(pipeline, device)
+        with _without_text():
+            summary = run(
+                inputs, nlp, output, format.value, batch_size=batch_size, overwrite=overwrite,
+                stdin=typer.get_binary_stream("stdin"),
+            )
     for name, reason in summary.failed:
         typer.echo(f"{name}: {reason}", err=True)
     typer.echo(f"{summary.done} done, {summary.skipped} skipped, {len(summary.failed)} failed", err=True)
@@ -101,7 +144,10 @@ def extract(
 @app.command()
 def evaluate(
     pipeline: Pipeline,
-    gold: Annotated[list[Path], typer.Option("--gold", "-g", help="Folder of brat annotations; may be repeated.")],
+    gold: Annotated[
+        list[Path],
+        typer.Option("--gold", "-g", help="Folder of brat annotations, or .jsonl, .spacy, .bio file; may be repeated."),
+    ],
     notes: Annotated[Path | None, typer.Option("--notes", help="File with the names to score, one on a line.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file for all scores.")] = None,
     schema: SchemaFile = None,
@@ -112,22 +158,23 @@ def evaluate(
     with _one_line():
         from .evaluate import evaluate as run
 
-        scores = run(
-            _load(pipeline, device), gold, notes, schema=str(schema) if schema else None,
-            text_dir=str(text_dir) if text_dir else None,
-        )
-        table = scores.pop("table")
-        if output:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            output.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+        nlp = _load(pipeline, device)
+        with _without_text():
+            scores = run(
+                nlp, gold, notes, schema=str(schema) if schema else None, text_dir=str(text_dir) if text_dir else None
+            )
+            table = scores.pop("table")
+            if output:
+                output.parent.mkdir(parents=True, exist_ok=True)
+                output.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     typer.echo(table)
     _echo_problems(scores["problems"])
 
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A folder (brat, bio) or a file.")],
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="A folder (brat, bio) or a file.")],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A folder (brat) or a file (the others).")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="A folder (brat) or a file (the others).")],
     from_: Annotated[ConvertFormat, typer.Option("--from", help="What INPUT is.")],
     to: Annotated[ConvertFormat, typer.Option("--to", help="What OUTPUT becomes.")],
     text_dir: TextDir = None,
@@ -137,9 +184,10 @@ def convert(
     with _one_line():
         from .convert import convert as run
 
-        reported = run(
-            source, output, from_.value, to.value, text_dir=text_dir, schema=str(schema) if schema else None
-        )
+        with _without_text():
+            reported = run(
+                source, output, from_.value, to.value, text_dir=text_dir, schema=str(schema) if schema else None
+            )
     for line in reported.problems:
         typer.echo(line, err=True)
     for line in reported.failed:
@@ -160,20 +208,22 @@ def show(
     with _one_line():
         from .visualise import render_html, summary_table
 
-        try:
-            text = note.read_bytes().decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise KiwiError(f"{note}: not UTF-8 at byte {error.start}.") from None
         nlp = _load(pipeline, device)
-        nlp.max_length = max(nlp.max_length, len(text))
-        doc = nlp(text)
-        if html:
-            html.parent.mkdir(parents=True, exist_ok=True)
-            html.write_text(render_html(doc, title=note.stem), encoding="utf-8")
+        with _without_text():
+            try:
+                text = note.read_bytes().decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise KiwiError(f"{note}: not UTF-8 at byte {error.start}. Convert the file to UTF-8.") from None
+            nlp.max_length = max(nlp.max_length, len(text))
+            doc = nlp(text)
+            table = "" if html else summary_table(doc)
+            if html:
+                html.parent.mkdir(parents=True, exist_ok=True)
+                html.write_text(render_html(doc, title=note.stem), encoding="utf-8")
     if html:
         typer.echo(f"{html} written", err=True)
     else:
-        typer.echo(summary_table(doc))
+        typer.echo(table)
     _echo_problems(doc._.problems)
 
 
@@ -189,9 +239,15 @@ def train(
 ) -> None:
     """Train a pipeline. Settings of the config can follow: --training.max_steps 100"""
     with _one_line():
+        from thinc.api import ConfigValidationError
+
         from .training import train as run
 
-        run(config, output, _overrides(context.args), base=base, device=device.value)
+        with _without_text():
+            try:
+                run(config, output, _overrides(context.args), base=base, device=device.value)
+            except ConfigValidationError as error:  # what it shows is the config
+                raise KiwiError(f"{config}: {error.text.strip()}") from None
 
 
 def _overrides(args: list[str]) -> dict[str, Any]:

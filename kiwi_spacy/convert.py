@@ -10,10 +10,10 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from .errors import FormatError, KiwiError
-from .extract import check_name
 from .formats.brat import Failure, read_folder, write_brat
 from .formats.docs import NOTE, note_to_doc
-from .formats.tables import read_bio, read_docbin, read_jsonl, write_bio, write_docbin, write_jsonl
+from .formats.outputs import check_name
+from .formats.tables import lost_in_bio, read_bio, read_docbin, read_jsonl, write_bio, write_docbin, write_jsonl
 from .schema import Schema, load_schema
 from .tokenizer import create_tokenizer
 
@@ -59,19 +59,35 @@ def convert(
             name = doc.user_data.get(NOTE) or f"{source.stem}-{done + 1:06d}"
             doc.user_data[NOTE] = name
             problems.extend(lines)
-            problems.extend(f"{name}: {times} x {kind}" for kind, times in doc._.problems.items())
+            counted = {**doc._.problems, **(lost_in_bio(doc) if to == "bio" else {})}
+            problems.extend(f"{name}: {times} x {kind}" for kind, times in counted.items())
             done += 1
             yield doc
 
     if to == "brat":
+        written: set[str] = set()
         for doc in readable():
-            path = output / f"{check_name(doc.user_data[NOTE])}.ann"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            (output / f"{doc.user_data[NOTE]}.txt").write_bytes(doc.text.encode("utf-8"))
-            write_brat(doc, path)
+            try:
+                _write_note(doc, output, written)
+            except (FormatError, OSError) as error:
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                failed.append(f"{doc.user_data[NOTE]}: {reason}")
+                done -= 1
     else:
         {"jsonl": write_jsonl, "docbin": write_docbin, "bio": write_bio}[to](readable(), output)
     return Converted(done, problems, failed)
+
+
+def _write_note(doc: Doc, output: Path, written: set[str]) -> None:
+    """Write a note's text and annotations; two notes of one name would be one file."""
+    name = check_name(doc.user_data[NOTE])
+    if name in written:
+        raise FormatError("a second note of this name; it was not written")
+    path = output / f"{name}.ann"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (output / f"{name}.txt").write_bytes(doc.text.encode("utf-8"))
+    write_brat(doc, path)
+    written.add(name)
 
 
 def _read(
@@ -87,8 +103,5 @@ def _read(
         "docbin": lambda: read_docbin(source, nlp),
         "bio": lambda: read_bio(source, nlp, schema),
     }
-    try:
-        for doc in readers[from_]():
-            yield doc if isinstance(doc, Failure) else (doc, [])
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{source}: not UTF-8 at byte {error.start}.") from None
+    for doc in readers[from_]():
+        yield doc if isinstance(doc, Failure) else (doc, [])

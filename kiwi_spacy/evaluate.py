@@ -11,9 +11,10 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from .errors import KiwiError
-from .formats.corpus import create_corpus
+from .formats.corpus import read_examples
+from .formats.docs import NOTE
 from .relations import count_problem, get_modifiers, set_modifiers
-from .schema import load_schema
+from .schema import Schema, load_schema
 from .scoring import Annotations, doc_annotations, format_table, score_notes
 
 RELATIONS = "kiwi_relations"  # the pipe that links given spans, in pipelines that have one
@@ -27,19 +28,24 @@ def evaluate(
 
     gold (Path | list[Path]): What `kiwi.Corpus.v1` reads, such as a folder of brat annotations.
     notes (Path | None): A file that names the notes to score, one on a line; all by default.
-    schema (str | None): A schema file; the packaged schema by default.
+    schema (str | None): A schema file; by default the pipeline's own schema, or else the packaged one.
     text_dir (str | None): The folder of the texts, where they are not beside the annotations.
     RETURNS (dict): "notes", how many; the figures of each task, as of `Scores.to_dict`, among them
         "relations_given_gold" where a pipe is named "kiwi_relations"; "problems", the sum of
-        `doc._.problems`; "table", all of it as text.
-    RAISES (KiwiError): There is nothing to score.
+        `doc._.problems`, those of the gold notes marked so; "table", all of it as text.
+    RAISES (KiwiError): There is nothing to score, or the pipeline fails on a note.
     """
-    examples = list(_examples(nlp, [gold] if isinstance(gold, Path) else gold, notes, schema, text_dir))
+    paths = [gold] if isinstance(gold, Path) else gold
+    known = load_schema(schema) if schema else _own_schema(nlp)
+    examples = list(read_examples(nlp, paths, known, text_dir=text_dir, notes=str(notes) if notes else None))
     if not examples:
-        raise KiwiError("There is no annotated note to score: look at the gold folder and at the file of names.")
+        places = ", ".join(f"'{path}'" for path in paths) + (f" and the names in '{notes}'" if notes else "")
+        raise KiwiError(f"There is no annotated note to score: look at {places}.")
     found: list[Annotations] = []
     problems: Counter[str] = Counter()
-    for doc in nlp.pipe((eg.predicted.copy() for eg in examples), batch_size=batch_size):
+    for eg in examples:  # a gold span moved or dropped is not what the file says
+        problems.update({f"gold: {kind}": times for kind, times in eg.reference._.problems.items()})
+    for doc in _annotate(nlp, examples, batch_size):
         found.append(doc_annotations(doc))
         problems.update(doc._.problems)
     gold_notes = [doc_annotations(eg.reference) for eg in examples]
@@ -47,18 +53,32 @@ def evaluate(
     if RELATIONS in nlp.pipe_names:
         linked = (doc_annotations(doc) for doc in link_gold(nlp, examples, batch_size=batch_size))
         given = list(zip(gold_notes, linked, strict=True))
-    scores = score_notes(zip(gold_notes, found, strict=True), load_schema(schema), given_gold=given)
+    scores = score_notes(zip(gold_notes, found, strict=True), known, given_gold=given)
     return {**scores.to_dict(), "problems": dict(sorted(problems.items())), "table": format_table(scores)}
 
 
-def _examples(
-    nlp: Language, gold: list[Path], notes: Path | None, schema: str | None, text_dir: str | None
-) -> Iterator[Example]:
-    for path in gold:
-        if not path.exists():
-            raise KiwiError(f"'{path}' does not exist.")
-        read = create_corpus(path=str(path), schema=schema, text_dir=text_dir, notes=str(notes) if notes else None)
-        yield from read(nlp)
+def _own_schema(nlp: Language) -> Schema:
+    schemas = (getattr(pipe, "schema", None) for _, pipe in nlp.pipeline)
+    return next((schema for schema in schemas if isinstance(schema, Schema)), load_schema())
+
+
+def _annotate(nlp: Language, examples: list[Example], batch_size: int) -> Iterator[Doc]:
+    """Yield what the pipeline makes of the notes; an error names the note and keeps its message, which may hold text."""
+    rest = iter(examples)
+    while batch := list(islice(rest, batch_size)):
+        try:
+            docs = list(nlp.pipe([eg.predicted.copy() for eg in batch], batch_size=batch_size))
+        except Exception:  # whatever a component raises; the note that did it is found below
+            docs = [_annotate_one(nlp, eg) for eg in batch]
+        yield from docs
+
+
+def _annotate_one(nlp: Language, eg: Example) -> Doc:
+    try:
+        return nlp(eg.predicted.copy())
+    except Exception as error:
+        name = eg.reference.user_data.get(NOTE) or "a note without a name"
+        raise KiwiError(f"{name}: the pipeline raised {type(error).__name__}. Leave it out by --notes.") from None
 
 
 def link_gold(nlp: Language, examples: Iterable[Example], *, batch_size: int = 16) -> Iterator[Doc]:

@@ -95,8 +95,10 @@ def set_relations(doc: Doc, links: Iterable[tuple[Span, Span, float]], schema: S
             raise KiwiError("A relation joins spans of the Doc that it is set on; one of these belongs to another.")
         rows[span_key(head), span_key(modifier)] = float(score)
     doc.user_data[_RELATIONS] = [[*h, *m, m[2], score] for (h, m), score in sorted(rows.items())]
-    if schema is not None and schema != load_schema():
-        doc.user_data[_ROLES] = {role: sorted(schema.role_labels(role)) for role in ROLES}
+    if schema is not None:
+        doc.user_data.pop(_ROLES, None)
+        if schema != load_schema():
+            doc.user_data[_ROLES] = {role: sorted(schema.role_labels(role)) for role in ROLES}
 
 
 def get_relations(doc: Doc) -> list[Relation]:
@@ -146,12 +148,16 @@ def entity_modifiers(ent: Span) -> dict[str, list[Span]]:
 
 def has_role(ent: Span, role: str) -> bool:
     """Whether a modifier linked to the entity plays `role`, one of `schema.ROLES`."""
-    kept = ent.doc.user_data.get(_ROLES)
-    labels = kept[role] if kept is not None else load_schema().role_labels(role)
+    labels = _role_labels(ent.doc, role)
     key = span_key(ent)
     return any(
         row[6] in labels and (row[0], row[1], row[2]) == key for row in ent.doc.user_data.get(_RELATIONS, ())
     )
+
+
+def _role_labels(doc: Doc, role: str) -> Iterable[str]:
+    kept = doc.user_data.get(_ROLES)
+    return load_schema().role_labels(role) if kept is None else kept[role]
 
 
 def split_doc(doc: Doc, borders: Iterable[int]) -> list[Doc]:
@@ -159,18 +165,21 @@ def split_doc(doc: Doc, borders: Iterable[int]) -> list[Doc]:
 
     borders (Iterable[int]): Token indices in (0, len(doc)); others are ignored.
     RETURNS (list[Doc]): The parts in order; `"".join(p.text_with_ws for p in parts)` is the note.
-        What a cut goes through is counted in `doc._.problems` of the part where it begins.
+        What a cut goes through is counted in `doc._.problems` of the part where it begins; the
+        Doc's own problems go to the first part, so that `merge_docs` counts them once.
     """
     edges = [0, *sorted({b for b in borders if 0 < b < len(doc)}), len(doc)]
     relations = get_relations(doc)
     scores = {(row[0], row[1], row[2]): row[3] for row in doc.user_data.get(_SCORES, ())}
-    parts = []
+    parts: list[Doc] = []
     for start, end in zip(edges, edges[1:]):
         whole = doc[start:end]
         part = Doc(doc.vocab, words=[t.text for t in whole], spaces=[bool(t.whitespace_) for t in whole])
         for key in (_PROVENANCE, _ROLES):
             if key in doc.user_data:
                 part.user_data[key] = doc.user_data[key]
+        for kind, times in doc.user_data.get(_PROBLEMS, {}).items() if not parts else ():
+            count_problem(part, kind, times)
 
         def moved(span: Span, part: Doc = part, start: int = start) -> Span:
             return Span(part, span.start - start, span.end - start, label=span.label)
@@ -232,14 +241,17 @@ def merge_docs(parts: list[Doc]) -> Doc:
         ]
         for kind, times in part.user_data.get(_PROBLEMS, {}).items():
             count_problem(merged, kind, times)
-        for key in (_PROVENANCE, _ROLES):
-            if key in part.user_data:
-                merged.user_data[key] = part.user_data[key]
+        if _PROVENANCE in part.user_data:
+            merged.user_data[_PROVENANCE] = part.user_data[_PROVENANCE]
         offset += len(part)
     merged.set_ents(ents)
     set_modifiers(merged, modifiers)
     set_scores(merged, scored)
     set_relations(merged, links)
+    if any(_ROLES in part.user_data for part in parts):  # of parts by two schemas, both keep their roles
+        merged.user_data[_ROLES] = {
+            role: sorted({label for part in parts for label in _role_labels(part, role)}) for role in ROLES
+        }
     return merged
 
 

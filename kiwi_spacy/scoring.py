@@ -120,8 +120,8 @@ def score_notes(
 
     Three rules: `exact`, same borders and label; `relaxed`, overlapping and of one label, one to one
     (a maximum matching); `overlap`, the same but many to one. A link is right when both its spans
-    are, and links between anything but an entity and a modifier do not count. Spans whose label the
-    schema lacks do not count.
+    are, whichever stands first, and links between anything but an entity and a modifier do not count.
+    Spans whose label the schema lacks do not count; labels are compared without case.
 
     schema (Schema | None): Says which labels are entities and modifiers; the packaged one by default.
     given_gold (Iterable | None): Pairs whose predicted links join gold spans; their links are scored
@@ -135,9 +135,11 @@ def score_notes(
     """
     schema = schema or load_schema()
     rows: dict[str, dict[str, Counts]] = {"entities": {}, "modifiers": {}, "relations": {}}
+    known = {label.lower(): label for label in [*schema.entities, *schema.modifiers]}
     notes = 0
     for gold, pred in pairs:
         notes += 1
+        gold, pred = _as_written(gold, known), _as_written(pred, known)
         for task, labels in (("entities", schema.entities), ("modifiers", schema.modifiers)):
             _count(rows[task], _of(gold.spans, labels), _of(pred.spans, labels), _span_label, _spans_meet)
         _count(rows["relations"], _links(gold, schema), _links(pred, schema), _link_label, _links_meet)
@@ -145,10 +147,22 @@ def score_notes(
     if given_gold is not None:
         linked = {}
         for gold, pred in given_gold:
+            gold, pred = _as_written(gold, known), _as_written(pred, known)
             _count(linked, _links(gold, schema), _links(pred, schema), _link_label, _links_meet)
     return Scores(
         notes, TaskScores(rows["entities"]), TaskScores(rows["modifiers"]), TaskScores(rows["relations"]),
         TaskScores(linked) if linked is not None else None,
+    )
+
+
+def _as_written(annotations: Annotations, known: Mapping[str, str]) -> Annotations:
+    """Give each label the case that it has in the schema."""
+
+    def same(span: SpanKey) -> SpanKey:
+        return span[0], span[1], known.get(span[2].lower(), span[2])
+
+    return Annotations(
+        frozenset(map(same, annotations.spans)), frozenset((same(head), same(tail)) for head, tail in annotations.links)
     )
 
 
@@ -158,7 +172,7 @@ def _of(spans: Iterable[SpanKey], labels: Mapping[str, object]) -> set[SpanKey]:
 
 def _links(annotations: Annotations, schema: Schema) -> set[Link]:
     return {
-        (head, modifier) for head, modifier in annotations.links
+        (head, modifier) for link in annotations.links for head, modifier in (link, link[::-1])
         if head[2] in schema.entities and modifier[2] in schema.modifiers
     }
 

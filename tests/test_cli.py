@@ -2,15 +2,19 @@
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from spacy.language import Language
 from typer.testing import CliRunner, Result
 
 from kiwi_spacy.cli import _overrides, app
 from kiwi_spacy.errors import KiwiError
+from kiwi_spacy.evaluate import evaluate
+from kiwi_spacy.schema import schema_from_dict
 
 
 def _run(*args: str | Path, stdin: str | None = None) -> Result:
@@ -78,6 +82,32 @@ def test_a_mistake_gives_one_line_and_exit_code_2(
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize("command", ["show", "evaluate"])
+def test_what_a_pipeline_raises_or_warns_shows_no_text(
+    pipeline_path: Path, gold: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    (gold / "a.txt").write_bytes(b"SECRET EXPLODE")
+    where = ["show", gold / "a.txt"] if command == "show" else ["evaluate", "-g", gold]
+    result = _run(*where, "-p", pipeline_path)
+    assert (result.exit_code, "RuntimeError" in result.stderr) == (2, True)
+    assert "SECRET" not in result.output
+    monkeypatch.setattr("tests.conftest.count_problem", lambda doc, kind: warnings.warn(f"[W030] {doc.text}", stacklevel=1))
+    (gold / "a.txt").write_bytes(b"SECRET PROBLEM")
+    result = _run(*where, "-p", pipeline_path)
+    assert (result.exit_code, "UserWarning [W030]" in result.stderr) == (0, True)
+    assert "SECRET" not in result.output
+
+
+def test_evaluate_says_what_the_gold_lost_and_takes_the_pipelines_schema(nlp: Language, gold: Path) -> None:
+    (gold / "b.ann").write_bytes(b"T1\tproblem 5 8\tach\n")
+    scores = evaluate(nlp, gold)
+    assert scores["problems"] == {"gold: span snapped to tokens": 1}
+    nlp.get_pipe("kiwi_test_rules").schema = schema_from_dict(  # type: ignore[attr-defined]
+        {"entities": {"ache": {}}, "modifiers": {}}
+    )
+    assert evaluate(nlp, gold)["entities"]["all"]["gold"] == 0
+
+
 def test_evaluate_prints_a_table_and_writes_the_scores(pipeline_path: Path, gold: Path, tmp_path: Path) -> None:
     result = _run("evaluate", "-p", pipeline_path, "-g", gold, "-o", tmp_path / "scores.json")
     assert result.exit_code == 0, result.output
@@ -133,8 +163,10 @@ def test_convert_there_and_back_keeps_annotations(gold: Path, tmp_path: Path) ->
     assert (tmp_path / "c.jsonl").read_text() == (tmp_path / "a.jsonl").read_text()
 
 
-def test_convert_to_bio(gold: Path, tmp_path: Path) -> None:
-    assert _run("convert", gold, tmp_path / "n.bio", "--from", "brat", "--to", "bio").exit_code == 0
+def test_convert_to_bio_says_what_it_loses(gold: Path, tmp_path: Path) -> None:
+    result = _run("convert", gold, tmp_path / "n.bio", "--from", "brat", "--to", "bio")
+    assert result.exit_code == 0
+    assert "a: 1 x link that BIO cannot hold" in result.stderr
     assert (tmp_path / "n.bio").read_text().splitlines()[:2] == ["denies\tB-negation", "fever\tB-problem"]
 
 
@@ -143,3 +175,12 @@ def test_convert_ends_with_1_where_a_note_cannot_be_read(gold: Path, tmp_path: P
     result = _run("convert", gold, tmp_path / "n.jsonl", "--from", "brat", "--to", "jsonl")
     assert result.exit_code == 1
     assert "1 done, 1 failed" in result.stderr
+
+
+def test_convert_to_brat_reports_ids_that_are_no_file_and_ids_that_stand_twice(tmp_path: Path) -> None:
+    lines = [{"id": id_, "text": "fever"} for id_ in ("../up", "a", "a", "n" * 300, "b")]
+    (tmp_path / "n.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = _run("convert", tmp_path / "n.jsonl", tmp_path / "out", "--from", "jsonl", "--to", "brat")
+    assert result.exit_code == 1
+    assert "2 done, 3 failed, 0 problems" in result.stderr
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.ann", "a.txt", "b.ann", "b.txt"]

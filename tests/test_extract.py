@@ -4,14 +4,16 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from spacy.language import Language
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin
 
-from kiwi_spacy import extract as module
 from kiwi_spacy.errors import KiwiError
-from kiwi_spacy.extract import Format, Summary, extract
+from kiwi_spacy.extract import Summary, extract
+from kiwi_spacy.formats import outputs
+from kiwi_spacy.formats.outputs import Format
 
 FORMATS: list[Format] = ["brat", "jsonl", "csv", "docbin"]
 
@@ -35,7 +37,7 @@ def _names(output: Path, format: Format) -> list[str]:
     if format == "csv":
         return [json.loads(line)[0] for line in (output / "extracted.csv.done").read_text().splitlines()]
     bins = [DocBin(store_user_data=True).from_disk(p) for p in sorted(output.glob("*.spacy"))]
-    return [module._note_name(data) for docs in bins for data in docs.user_data]
+    return [outputs._note_name(data, output) for docs in bins for data in docs.user_data]
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -80,7 +82,7 @@ def test_extract_brat_keeps_no_half_written_file(
         path.write_text("T1\tprob")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "write_brat", killed)
+    monkeypatch.setattr(outputs, "write_brat", killed)
     with pytest.raises(KeyboardInterrupt):
         extract([str(notes)], nlp, tmp_path / "out", "brat")
     assert [p for p in (tmp_path / "out").rglob("*") if p.is_file()] == []
@@ -103,6 +105,95 @@ def test_extract_goes_on_after_a_line_cut_in_half(
     assert file.read_bytes() == whole
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_extract_of_a_doc_that_cannot_be_written_does_the_others(
+    nlp: Language, notes: Path, tmp_path: Path, format: Format
+) -> None:
+    @Language.component("kiwi_test_spoils")
+    def spoils(doc: Doc) -> Doc:
+        if "aspirin" in doc.text:  # links whose entity is gone, and what msgpack cannot hold
+            doc.set_ents([])
+            doc.user_data["x"] = object()
+        return doc
+
+    nlp.add_pipe("kiwi_test_spoils")
+    summary = extract([str(notes)], nlp, tmp_path / "out", format)
+    wrong = {"brat": "KeyError", "jsonl": "KeyError", "docbin": "TypeError"}
+    assert summary.failed == ([("b.v2", f"writing the result raised {wrong[format]}")] if format in wrong else [])
+    assert set(_names(tmp_path / "out", format)) - {"b.v2"} == {"a", "ward/a"}
+    if format == "docbin":
+        docs = DocBin(store_user_data=True).from_disk(tmp_path / "out" / "extracted-00001.spacy").get_docs(nlp.vocab)
+        assert [len(doc._.relations) for doc in docs] == [2, 0]
+
+
+def test_extract_brat_reports_a_note_whose_folder_is_a_file(nlp: Language, notes: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "ward").write_text("")
+    summary = extract([str(notes)], nlp, tmp_path / "out", "brat")
+    assert (summary.done, summary.failed) == (2, [("ward/a", "its file cannot be written: File exists")])
+
+
+def test_extract_csv_does_notes_again_whose_rows_are_gone(nlp: Language, notes: Path, tmp_path: Path) -> None:
+    extract([str(notes)], nlp, tmp_path / "out", "csv")
+    file = tmp_path / "out" / "extracted.csv"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9])
+    assert extract([str(notes)], nlp, tmp_path / "out", "csv").failed == []
+    assert file.read_bytes() == whole
+
+
+def test_extract_csv_leaves_its_log_first(
+    nlp: Language, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: Path, size: int) -> Any:
+        if path.suffix == ".csv":
+            raise KeyboardInterrupt
+        return open_at(path, size)
+
+    open_at = outputs._open_at
+    monkeypatch.setattr(outputs, "_open_at", killed)
+    with pytest.raises(KeyboardInterrupt):
+        extract([str(notes)], nlp, tmp_path / "out", "csv")
+    monkeypatch.undo()
+    assert extract([str(notes)], nlp, tmp_path / "out", "csv").done == 3
+
+
+@pytest.mark.parametrize(
+    "format, files, said",
+    [
+        ("jsonl", {"extracted.jsonl": b"[]\n"}, "extracted.jsonl, line 1"),
+        ("csv", {"extracted.csv": b"a,b\n"}, "lacks extracted.csv.done"),
+        ("csv", {"extracted.csv": b"a,b\n", "extracted.csv.done": b"{}\n"}, "extracted.csv.done, line 1"),
+        ("docbin", {"extracted-00001.spacy": b"cut"}, "extracted-00001.spacy: not a DocBin"),
+        ("docbin", {"extracted-old.spacy": b""}, "extracted-old.spacy is not this command's"),
+    ],
+)
+def test_extract_names_a_foreign_file_among_its_outputs(
+    nlp: Language, notes: Path, tmp_path: Path, format: Format, files: dict[str, bytes], said: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    for name, data in files.items():
+        (tmp_path / "out" / name).write_bytes(data)
+    with pytest.raises(KiwiError, match=said):
+        extract([str(notes)], nlp, tmp_path / "out", format)
+
+
+def test_extract_reads_a_byte_order_mark_before_jsonl(nlp: Language, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_bytes('\ufeff{"id": "a", "text": "fever"}\n'.encode())
+    assert extract([str(tmp_path / "in.jsonl")], nlp, tmp_path / "out", "brat") == Summary(done=1)
+
+
+def test_extract_reports_a_link_that_leads_nowhere(nlp: Language, notes: Path, tmp_path: Path) -> None:
+    (notes / "z.txt").symlink_to(tmp_path / "nowhere")
+    assert extract([str(notes)], nlp, tmp_path / "out", "brat").failed == [("z", "No such file or directory")]
+
+
+@pytest.mark.parametrize("name", ["a//b", "a/./b", "a/", "/a", "..", ".", ""])
+def test_check_name_refuses_a_second_way_to_write_a_path(name: str) -> None:
+    with pytest.raises(KiwiError):
+        outputs.check_name(name)
+
+
 def test_extract_csv_has_a_row_for_each_link_and_for_what_has_none(nlp: Language, tmp_path: Path) -> None:
     (tmp_path / "n.txt").write_text("denies fever. CT. 5 mg, aspirin\n")
     (tmp_path / "m.txt").write_text("5 mg")
@@ -120,7 +211,7 @@ def test_extract_csv_has_a_row_for_each_link_and_for_what_has_none(nlp: Language
 def test_extract_docbin_starts_a_new_file_after_so_many_notes(
     nlp: Language, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SHARD", 2)
+    monkeypatch.setattr(outputs, "SHARD", 2)
     extract([str(notes)], nlp, tmp_path / "out", "docbin")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["extracted-00001.spacy", "extracted-00002.spacy"]
     (doc, _) = DocBin(store_user_data=True).from_disk(tmp_path / "out" / "extracted-00001.spacy").get_docs(nlp.vocab)

@@ -78,13 +78,23 @@ def test_score_notes_survives_a_long_chain() -> None:
     assert score_notes([(gold, pred)]).entities.total.found["relaxed"] == 1500
 
 
+def test_score_notes_compares_labels_without_case_and_reads_links_either_way() -> None:
+    gold = note(FEVER, NO, links=[(FEVER, NO)])
+    head, modifier = (10, 15, "PROBLEM"), (7, 9, "Negation")
+    scores = score_notes([(gold, note(head, modifier, links=[(modifier, head)]))])
+    assert [task.total.f1("exact") for task in scores.tasks.values()] == [1.0, 1.0, 1.0]
+    assert list(scores.entities.labels) == ["problem"]
+
+
 def random_note(rng: random.Random) -> Annotations:
     schema = load_schema()
     labels = [*schema.entities, *list(schema.modifiers)[:3]]
     spans = {(s, s + rng.randint(1, 8), rng.choice(labels)) for s in (rng.randrange(40) for _ in range(rng.randrange(14)))}
     heads = sorted(s for s in spans if s[2] in schema.entities)
     tails = sorted(s for s in spans if s[2] in schema.modifiers)
-    return note(*spans, links=[(h, m) for h in heads for m in tails if rng.random() < 0.4])
+    links = [(h, m) if rng.random() < 0.8 else (m, h) for h in heads for m in tails if rng.random() < 0.4]
+    case = {span: (*span[:2], rng.choice([span[2], span[2].title()])) for span in sorted(spans)}
+    return note(*case.values(), links=[(case[a], case[b]) for a, b in links])
 
 
 def write_ann(path: Path, annotations: Annotations) -> None:

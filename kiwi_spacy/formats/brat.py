@@ -4,13 +4,13 @@ Offsets count the characters of the file as stored: line ends stay as they are (
 characters), and a byte order mark stays in the text as one character.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from spacy.tokens import Doc, Span
 
+from ..errors import FormatError
 from ..relations import get_modifiers, get_relations, span_key
 from ..schema import Schema, load_schema
 
@@ -63,30 +63,48 @@ def read_folder(
 
     text_dir (Path | None): Where the texts are, when the annotations came without them; every
         span's words are then checked against the note.
+    RAISES (FormatError): A folder is missing, or holds no note.
     """
+    for place in (folder, text_dir or folder):
+        if not place.is_dir():
+            raise FormatError(f"'{place}' is no folder. Name the folder that holds the files.")
     pattern = "**/*" if recursive else "*"
     anns = {p.relative_to(folder).with_suffix("").as_posix(): p for p in folder.glob(pattern + ".ann")}
     texts_root = text_dir or folder
     texts = {p.relative_to(texts_root).with_suffix("").as_posix(): p for p in texts_root.glob(pattern + ".txt")}
-    for name in sorted(set(anns) | (set() if text_dir else set(texts))):
+    names = sorted(set(anns) | (set() if text_dir else set(texts)))
+    if not names:
+        raise FormatError(f"'{folder}' holds no .ann file.")
+    for name in names:
         if name not in texts:
-            yield Failure(name, f"{anns[name].name}: no {Path(name).name}.txt in {texts_root}. Add it, or name --text-dir.")
+            yield Failure(name, f"{name}.ann: no {name}.txt in {texts_root}. Add it, or name --text-dir.")
         elif name not in anns:
-            yield Failure(name, f"{texts[name].name}: no {Path(name).name}.ann beside it. Add one, empty if nothing is there.")
+            yield Failure(name, f"{name}.txt: no {name}.ann beside it. Add one, empty if nothing is there.")
         else:
             try:
                 yield read_note(texts[name], anns[name], schema=schema, name=name)
-            except UnicodeDecodeError as error:
-                yield Failure(name, f"{name}: not UTF-8 at byte {error.start}. Convert the file to UTF-8.")
-            except OSError as error:
-                yield Failure(name, f"{name}: {error.strerror}")
+            except FormatError as error:
+                yield Failure(name, str(error))
 
 
 def read_note(text_path: Path, ann_path: Path, *, schema: Schema | None = None, name: str | None = None) -> BratNote:
-    """Read one note and report, with file and line, whatever does not fit note or schema."""
-    text = read_text(text_path)
-    ann = ann_path.read_bytes().decode("utf-8").removeprefix(BOM)
-    return parse_ann(name or ann_path.stem, text, ann, schema=schema, file=ann_path.name)
+    """Read one note and report, with file and line, whatever does not fit note or schema.
+
+    RAISES (FormatError): A file cannot be read, or is not UTF-8; the message names file and line.
+    """
+    name = name or ann_path.stem
+    text, ann = (_read(path, f"{name}{path.suffix}") for path in (text_path, ann_path))
+    return parse_ann(name, text, ann.removeprefix(BOM), schema=schema)
+
+
+def _read(path: Path, file: str) -> str:
+    try:
+        return read_text(path)
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise FormatError(f"{file}, line {line}: not UTF-8 at byte {error.start} of the file. Convert it to UTF-8.") from None
+    except OSError as error:
+        raise FormatError(f"{file}: {error.strerror}.") from None
 
 
 def parse_ann(name: str, text: str, ann: str, *, schema: Schema | None = None, file: str | None = None) -> BratNote:
@@ -100,15 +118,16 @@ def parse_ann(name: str, text: str, ann: str, *, schema: Schema | None = None, f
     note = BratNote(name, text)
     spans: dict[str, BratSpan] = {}
     pending: list[tuple[int, str, str, str]] = []
-    unknown: Counter[str] = Counter()
+    lines_of: dict[str, list[int]] = {}  # label outside the schema > where it stands
 
     def report(number: int, what: str) -> None:
         note.problems.append(f"{file}, line {number}: {what}")
 
     labels = {label.lower(): label for label in [*schema.entities, *schema.modifiers]}
-    triggers: dict[str, str] = {}
+    events: dict[str, tuple[int, str]] = {}  # id > line, id of the trigger
     event_links: list[tuple[int, str, str, str]] = []
-    for number, raw in enumerate(ann.split("\n"), 1):  # not splitlines: a note may quote U+2028
+    # Not splitlines: a note may quote U+2028. An old Mac's file has \r alone.
+    for number, raw in enumerate(ann.split("\n" if "\n" in ann else "\r"), 1):
         line = raw.rstrip("\r")
         if not line.strip():
             continue
@@ -119,20 +138,24 @@ def parse_ann(name: str, text: str, ann: str, *, schema: Schema | None = None, f
                 report(number, "not a span: expected ID, TAB, 'label start end', TAB, text.")
                 continue
             id_, label, pieces = parsed
-            start, end = min(a for a, _ in pieces), max(b for _, b in pieces)
-            if not 0 <= start < end <= len(text):
-                report(number, f"{id_} is at {start}-{end}, but the note has {len(text)} characters. Skipped.")
+            outside = [f"{a}-{b}" for a, b in pieces if not a < b <= len(text)]
+            if outside:
+                report(number, f"{id_} is at {', '.join(outside)}, but the note has {len(text)} characters. Skipped.")
                 continue
+            start, end = min(a for a, _ in pieces), max(b for _, b in pieces)
             if id_ in spans:
                 report(number, f"{id_} stands twice. The second is skipped.")
                 continue
             if label.lower() not in labels:
-                unknown[label] += 1
+                lines_of.setdefault(label, []).append(number)
                 spans[id_] = BratSpan(id_, start, end, "", number)
                 continue
             if len(pieces) > 1:
                 report(number, f"{id_} has {len(pieces)} pieces; it is kept as one span, {start}-{end}.")
-            if len(fields) > 2 and not _same_words(fields[2], " ".join(text[a:b] for a, b in pieces)):
+            words_there = "\t".join(fields[2:])
+            if not words_there:
+                report(number, f"{id_} comes without its words, so {start}-{end} cannot be checked. The offsets are kept.")
+            elif not _same_words(words_there, " ".join(text[a:b] for a, b in pieces)):
                 report(number, f"{id_}: the words differ from the note's at {start}-{end}. The offsets are kept.")
             spans[id_] = BratSpan(id_, start, end, labels[label.lower()], number, len(pieces))
         elif kind == "R":
@@ -147,19 +170,23 @@ def parse_ann(name: str, text: str, ann: str, *, schema: Schema | None = None, f
                 report(number, "not an event: expected ID, TAB, 'label:ID role:ID ...'.")
                 continue
             trigger = words[0].split(":", 1)[1]
-            triggers[fields[0]] = trigger
+            if fields[0] in events:
+                report(number, f"{fields[0]} stands twice. The second is skipped.")
+                continue
+            events[fields[0]] = number, trigger
             event_links += [(number, fields[0], trigger, w.split(":", 1)[1]) for w in words[1:]]
-        elif kind in "AMN#*" and len(fields) > 1 and (kind == "*" or fields[0][1:].isalnum()):
+        elif kind == "#" or (kind in "AMN*" and len(fields) > 1 and (kind == "*" or fields[0][1:].isalnum())):
             continue
         else:
             report(number, "not an annotation. Skipped.")
-    for label, times in sorted(unknown.items()):
-        note.problems.append(
-            f"{file}: label '{label}' is not in the schema ({times} spans skipped). Add it there, or leave it."
-        )
+    for label, lines in sorted(lines_of.items()):
+        report(lines[0], f"label '{label}' is not in the schema ({len(lines)} spans skipped). Add it there, or leave it.")
+    for id_, (number, trigger) in events.items():
+        if trigger not in spans:
+            report(number, f"{id_} points to {trigger}, which is not there. Skipped.")
     seen: set[tuple[str, str]] = set()
-    for number, id_, first, second in pending + event_links:
-        first, second = triggers.get(first, first), triggers.get(second, second)
+    for number, id_, first, second in pending + [link for link in event_links if link[2] in spans]:
+        first, second = (events[i][1] if i in events else i for i in (first, second))
         absent = [i for i in (first, second) if i not in spans]
         if absent:
             report(number, f"{id_} points to {', '.join(absent)}, which is not there. Skipped.")
@@ -186,9 +213,11 @@ def parse_ann(name: str, text: str, ann: str, *, schema: Schema | None = None, f
 
 def _parse_span(fields: list[str]) -> tuple[str, str, list[tuple[int, int]]] | None:
     try:
-        label, offsets = fields[1].split(" ", 1)
+        label, offsets = fields[1].strip(" ").split(" ", 1)
         pieces = [(int(a), int(b)) for a, b in (piece.split() for piece in offsets.split(";"))]
     except (IndexError, ValueError):
+        return None
+    if any(a < 0 for a, _ in pieces):
         return None
     return fields[0], label, pieces
 

@@ -41,18 +41,33 @@ def create_corpus(
     def read(nlp: Language) -> Iterator[Example]:
         if path is None:
             return
-        known = load_schema(str(schema) if schema else None)
-        keep, drop = _names(notes), _names(without)
-        for part in str(path).split(","):
-            for doc in read_docs(Path(part.strip()), nlp, known, Path(text_dir) if text_dir else None):
-                name = str(doc.user_data.get(NOTE, ""))
-                if (keep is not None and name not in keep) or (drop is not None and name in drop):
-                    continue
-                for piece in cut(doc, max_words) if max_words else [doc]:
-                    if len(piece):
-                        yield Example(_bare(piece), piece)
+        parts = [path] if Path(path).exists() else [part.strip() for part in str(path).split(",")]
+        yield from read_examples(
+            nlp, [Path(part) for part in parts], load_schema(str(schema) if schema else None), text_dir=text_dir,
+            notes=notes, without=without, max_words=max_words,
+        )
 
     return read
+
+
+def read_examples(
+    nlp: Language, paths: list[Path], schema: Schema, *, text_dir: str | None = None, notes: str | None = None,
+    without: str | None = None, max_words: int = 0,
+) -> Iterator[Example]:
+    """Yield an Example a note; arguments as of `create_corpus`. Names to keep that no path has are logged."""
+    keep, drop = _names(notes), _names(without)
+    found = set()
+    for path in paths:
+        for doc in read_docs(path, nlp, schema, Path(text_dir) if text_dir else None):
+            name = str(doc.user_data.get(NOTE, ""))
+            found.add(name)
+            if (keep is not None and name not in keep) or (drop is not None and name in drop):
+                continue
+            for piece in cut(doc, max_words) if max_words else [doc]:
+                if len(piece):
+                    yield Example(_bare(piece), piece)
+    if keep is not None and keep - found:
+        logger.warning("%s: these notes are nowhere among the annotated: %s.", notes, ", ".join(sorted(keep - found)))
 
 
 def read_docs(path: Path, nlp: Language, schema: Schema, text_dir: Path | None = None) -> Iterator[Doc]:
@@ -103,4 +118,8 @@ def _bare(doc: Doc) -> Doc:
 def _names(path: str | None) -> set[str] | None:
     if not path:
         return None
-    return {line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()}
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path}: not UTF-8 at byte {error.start}. Convert the file to UTF-8.") from None
+    return {line.strip() for line in text.split("\n") if line.strip()}

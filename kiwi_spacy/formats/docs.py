@@ -1,6 +1,6 @@
 """Annotations as read > spaCy Docs, and Docs > plain records for JSONL."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from spacy.language import Language
@@ -24,49 +24,76 @@ NOTE = "kiwi_note"  # the note's name in doc.user_data
 
 
 def fill_doc(
-    doc: Doc, spans: Iterable[tuple[str, int, int, str]], links: Iterable[tuple[str, str, float]], schema: Schema
+    doc: Doc, spans: Iterable[tuple[str, int, int, str]], links: Iterable[tuple[str, str, float]], schema: Schema,
+    *, scores: Mapping[str, float] | None = None,
 ) -> Doc:
     """Set a Doc's entities, modifiers and links from spans (id, start_char, end_char, label) and id pairs.
 
     A span that does not fall on tokens is widened to them; of two entities that overlap the longer
-    stays. Both are counted in `doc._.problems`, as are links whose span is gone.
+    stays. Both are counted in `doc._.problems`, as are links whose span is gone or whose pair the
+    schema does not allow. Spans of one place and label become one, which keeps the links of all.
+
+    scores (Mapping[str, float] | None): Of spans, by id.
     """
     made: dict[str, Span] = {}
     ents: list[tuple[str, Span]] = []
     for id_, start, end, label in spans:
-        span = doc.char_span(start, end, label=label)
+        span = _fit(doc, start, end, label)
         if span is None:
-            span = doc.char_span(start, end, label=label, alignment_mode="expand")
-            if span is None or start >= end:
-                count_problem(doc, "span outside the note dropped")
-                continue
-            count_problem(doc, "span snapped to tokens")
+            continue
         if label in schema.entities:
             ents.append((id_, span))
         else:
             made[id_] = span
-    taken = [False] * len(doc)
+    taken: list[Span | None] = [None] * len(doc)
     for id_, span in sorted(ents, key=lambda item: (item[1].start - item[1].end, item[1].start)):
-        if any(taken[span.start : span.end]):
+        there = next((other for other in taken[span.start : span.end] if other is not None), None)
+        if there is not None and span_key(there) != span_key(span):
             count_problem(doc, "overlapping entity dropped")
             continue
-        taken[span.start : span.end] = [True] * len(span)
+        taken[span.start : span.end] = [span] * len(span)
         made[id_] = span
-    doc.set_ents([span for span in made.values() if span.label_ in schema.entities])
+    doc.set_ents([span for span in dict.fromkeys(taken) if span is not None])
     set_modifiers(doc, [span for span in made.values() if span.label_ in schema.modifiers])
     kept = []
     for head, modifier, score in links:
-        if head in made and modifier in made:
-            kept.append((made[head], made[modifier], score))
-        else:
+        if head not in made or modifier not in made:
             count_problem(doc, "link of a dropped span dropped")
+        elif not schema.allows(made[head].label_, made[modifier].label_):
+            count_problem(doc, "link that the schema does not allow dropped")
+        else:
+            kept.append((made[head], made[modifier], score))
     set_relations(doc, kept, schema)
+    if scores:
+        set_scores(doc, [(made[id_], score) for id_, score in scores.items() if id_ in made])
     return doc
+
+
+def _fit(doc: Doc, start: int, end: int, label: str) -> Span | None:
+    """Return the span of whole tokens around start_char and end_char, None where there is none; count what does not fit."""
+    if not 0 <= start < end <= len(doc.text):
+        count_problem(doc, "span outside the note dropped")
+        return None
+    span = doc.char_span(start, end, label=label)
+    if span is None:
+        words = doc.text[start:end]
+        start, end = end - len(words.lstrip()), start + len(words.rstrip())
+        if start >= end:  # spaCy gives an empty span for the space between two tokens
+            count_problem(doc, "span of white space dropped")
+            return None
+        span = doc.char_span(start, end, label=label, alignment_mode="expand")
+        count_problem(doc, "span snapped to tokens")
+    return span
+
+
+def make_doc(nlp: Language, text: str) -> Doc:
+    """Tokenize a note of any length: `nlp.max_length` guards the memory of a parser, which is not run here."""
+    return nlp.tokenizer(text)
 
 
 def note_to_doc(nlp: Language, note: BratNote, schema: Schema) -> Doc:
     """Return a note's text, tokenized by `nlp`, with its annotations; its name is in `doc.user_data`."""
-    doc = nlp.make_doc(note.text)
+    doc = make_doc(nlp, note.text)
     doc.user_data[NOTE] = note.name
     spans = [(s.id, s.start_char, s.end_char, s.label) for s in note.spans]
     return fill_doc(doc, spans, [(head, modifier, 1.0) for head, modifier in note.links], schema)
@@ -106,28 +133,28 @@ def record_to_doc(nlp: Language, record: dict[str, Any], schema: Schema, where: 
     RAISES (FormatError): A field is missing or of the wrong kind; the message says `where`.
     """
     try:
-        doc = nlp.make_doc(record["text"])
-        doc.user_data[NOTE] = str(record.get("id", ""))
-        spans = [
-            (f"{kind}{i}", int(entry["start"]), int(entry["end"]), str(entry["label"]))
-            for kind in ("entities", "modifiers") for i, entry in enumerate(record.get(kind, ()))
+        doc = make_doc(nlp, record["text"])
+        name = record.get("id")
+        if not isinstance(name, str | int | None):
+            raise TypeError
+        str(name).encode("utf-8")  # half a surrogate pair would not become a file name
+        doc.user_data[NOTE] = "" if name is None else str(name)
+        entries = [
+            (f"{kind}{i}", entry) for kind in ("entities", "modifiers") for i, entry in enumerate(record.get(kind) or ())
         ]
+        spans = [(id_, int(entry["start"]), int(entry["end"]), str(entry["label"])) for id_, entry in entries]
+        scores = {id_: float(entry["score"]) for id_, entry in entries if entry.get("score") is not None}
         links = [
             (f"entities{int(r['head'])}", f"modifiers{int(r['modifier'])}", float(r.get("score", 1.0)))
-            for r in record.get("relations", ())
+            for r in record.get("relations") or ()
         ]
-        labels = {*schema.entities, *schema.modifiers}
-        strange = {label for _, _, _, label in spans if label not in labels}
-        if strange:
-            count_problem(doc, "span of an unknown label dropped", sum(s[3] in strange for s in spans))
-            spans = [s for s in spans if s[3] in labels]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise FormatError(
             f"{where}: needs 'text' and lists 'entities', 'modifiers' of {{start, end, label}}; "
             f"found {type(error).__name__}."
         ) from None
-    fill_doc(doc, spans, links, schema)
-    scored = {(e["start"], e["end"], e["label"]): e["score"]
-              for kind in ("entities", "modifiers") for e in record.get(kind, ()) if "score" in e}
-    set_scores(doc, [(s, scored[span_key(s)]) for s in [*doc.ents, *get_modifiers(doc)] if span_key(s) in scored])
-    return doc
+    labels = {label.lower(): label for label in [*schema.entities, *schema.modifiers]}
+    known = [(id_, start, end, labels[label.lower()]) for id_, start, end, label in spans if label.lower() in labels]
+    if len(known) < len(spans):
+        count_problem(doc, "span of an unknown label dropped", len(spans) - len(known))
+    return fill_doc(doc, known, links, schema, scores=scores)

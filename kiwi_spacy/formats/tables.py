@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import Doc, DocBin, Span, Token
 
 from ..errors import FormatError
-from ..relations import count_problem, get_modifiers, set_modifiers, set_relations
+from ..relations import count_problem, get_modifiers, get_relations, set_modifiers, set_relations
 from ..schema import Schema
-from .brat import Failure
-from .docs import doc_to_record, record_to_doc
+from .brat import BOM, Failure
+from .docs import NOTE, doc_to_record, record_to_doc
 
 
 def read_jsonl(path: Path, nlp: Language, schema: Schema) -> Iterator[Doc | Failure]:
@@ -25,13 +25,15 @@ def read_jsonl(path: Path, nlp: Language, schema: Schema) -> Iterator[Doc | Fail
                 record = json.loads(raw.decode("utf-8-sig"))
                 if not isinstance(record, dict):
                     raise FormatError(f"{where}: not an object.")
-                yield record_to_doc(nlp, record, schema, where)
-            except UnicodeDecodeError as error:
-                yield Failure(where, f"{where}: not UTF-8 at byte {error.start} of the line.")
-            except json.JSONDecodeError as error:
-                yield Failure(where, f"{where}: not JSON at column {error.colno}.")
+                doc = record_to_doc(nlp, record, schema, where)
             except FormatError as error:
                 yield Failure(where, str(error))
+            except UnicodeDecodeError as error:
+                yield Failure(where, f"{where}: not UTF-8 at byte {error.start} of the line.")
+            except (ValueError, RecursionError) as error:  # besides JSONDecodeError: a number of too many digits
+                yield Failure(where, f"{where}: not JSON at column {getattr(error, 'colno', 1)}.")
+            else:
+                yield doc
 
 
 def write_jsonl(docs: Iterable[Doc], path: Path) -> int:
@@ -45,9 +47,25 @@ def write_jsonl(docs: Iterable[Doc], path: Path) -> int:
     return written
 
 
+def open_docbin(path: Path) -> DocBin:
+    """Return a DocBin from disk.
+
+    RAISES (FormatError): The file is none, or cut short.
+    """
+    try:
+        return DocBin(store_user_data=True).from_disk(path)
+    except OSError:
+        raise
+    except Exception:  # zlib, msgpack and numpy each have errors of their own
+        raise FormatError(f"{path}: not a DocBin, or cut short. Write it again with DocBin.to_disk.") from None
+
+
 def read_docbin(path: Path, nlp: Language) -> Iterator[Doc]:
-    """Yield the Docs of a DocBin, links and scores among them."""
-    yield from DocBin(store_user_data=True).from_disk(path).get_docs(nlp.vocab)
+    """Yield the Docs of a DocBin, links and scores among them.
+
+    RAISES (FormatError): The file is no DocBin.
+    """
+    yield from open_docbin(path).get_docs(nlp.vocab)
 
 
 def write_docbin(docs: Iterable[Doc], path: Path) -> int:
@@ -63,8 +81,9 @@ def write_docbin(docs: Iterable[Doc], path: Path) -> int:
 def read_bio(path: Path, nlp: Language, schema: Schema) -> Iterator[Doc | Failure]:
     """Yield a Doc a sentence of a BIO file: `token TAB tag` a line, sentences divided by empty lines.
 
-    More columns may stand between: the first is the token, the last the tag. A tag that goes on
-    from nothing begins a span, and is counted in `doc._.problems`.
+    More columns may stand between: the first is the token, the last the tag; a line without a TAB is
+    divided at its spaces. A tag that goes on from nothing begins a span, and a tag that is none of
+    BIO or BILOU is read as O; both are counted in `doc._.problems`.
     """
     labels = {label.lower(): label for label in [*schema.entities, *schema.modifiers]}
     words: list[str] = []
@@ -78,7 +97,8 @@ def read_bio(path: Path, nlp: Language, schema: Schema) -> Iterator[Doc | Failur
             yield Failure(name, f"{path.name}, line {number}: not UTF-8 at byte {error.start}. Line skipped.")
             continue
         if line.strip():
-            fields = line.split("\t") if "\t" in line else line.split()
+            # Not split(): a token may hold a no-break space.
+            fields = [f for f in (f.strip(" ") for f in line.split("\t" if "\t" in line else " ")) if f]
             if len(fields) < 2:
                 yield Failure(name, f"{path.name}, line {number}: needs a token and a tag. Line skipped.")
                 continue
@@ -91,26 +111,32 @@ def read_bio(path: Path, nlp: Language, schema: Schema) -> Iterator[Doc | Failur
             first = number + 1
 
 
+_BEGIN, _GO_ON = ("b", "s", "u"), ("i", "e", "l")
+
+
 def _bio_doc(
     nlp: Language, words: list[str], tags: list[str], labels: dict[str, str], schema: Schema, name: str
 ) -> Doc:
     doc = Doc(nlp.vocab, words=words)
-    doc.user_data["kiwi_note"] = name
+    doc.user_data[NOTE] = name
     spans: list[Span] = []
     start, current = 0, ""
     for i, tag in enumerate([*tags, "O"]):
-        prefix, _, label = tag.partition("-")
-        goes_on = prefix in ("I", "E", "L") and label == current and current
+        prefix, _, label = tag.lower().partition("-")
+        if prefix != "o" and (prefix not in _BEGIN + _GO_ON or not label):
+            count_problem(doc, "tag that is no BIO tag read as O")
+            prefix, label = "o", ""
+        goes_on = prefix in _GO_ON and label == current and current
         if not goes_on:
             if current:
-                known = labels.get(current.lower())
+                known = labels.get(current)
                 if known is None:
                     count_problem(doc, "span of an unknown label dropped")
                 else:
                     spans.append(Span(doc, start, i, label=known))
-            if prefix in ("I", "E", "L"):
+            if prefix in _GO_ON:
                 count_problem(doc, "tag without a beginning repaired")
-            current, start = (label if prefix != "O" else ""), i
+            current, start = (label if prefix != "o" else ""), i
     doc.set_ents([s for s in spans if s.label_ in schema.entities])
     set_modifiers(doc, [s for s in spans if s.label_ in schema.modifiers])
     set_relations(doc, [], schema)
@@ -120,21 +146,43 @@ def _bio_doc(
 def write_bio(docs: Iterable[Doc], path: Path) -> int:
     """Write the Docs' entities, and modifiers outside them, as BIO, a line of the note a sentence; return how many.
 
-    BIO holds neither links nor overlaps: modifiers inside entities are left out.
+    BIO holds neither links nor overlaps; `lost_in_bio` says what is left out.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for doc in docs:
-            tags = ["O"] * len(doc)
-            for span in [*doc.ents, *get_modifiers(doc)]:
-                if all(tag == "O" for tag in tags[span.start : span.end]):
-                    tags[span.start : span.end] = [f"B-{span.label_}", *[f"I-{span.label_}"] * (len(span) - 1)]
+            tags, _ = _bio_tags(doc)
             for token, tag in zip(doc, tags):
-                if token.is_space:
-                    file.write("\n" if "\n" in token.text else "")
-                else:
+                if _is_word(token):
                     file.write(f"{token.text}\t{tag}\n")
+                elif tag == "O" and "\n" in token.text:  # a span that goes on over a line end stays one
+                    file.write("\n")
             file.write("\n")
             written += 1
     return written
+
+
+def _is_word(token: Token) -> bool:
+    return not token.is_space and token.text != BOM  # which at the start of a file would be the file's own
+
+
+def lost_in_bio(doc: Doc) -> dict[str, int]:
+    """Return what `write_bio` leaves out of a Doc > how often."""
+    counts = {
+        "link that BIO cannot hold": len(get_relations(doc)),
+        "overlapping modifier that BIO cannot hold": _bio_tags(doc)[1],
+    }
+    return {kind: times for kind, times in counts.items() if times}
+
+
+def _bio_tags(doc: Doc) -> tuple[list[str], int]:
+    """Return a tag a token, and how many spans had no room. White space within a span counts as its inside."""
+    tags, left_out = ["O"] * len(doc), 0
+    for span in [*doc.ents, *get_modifiers(doc)]:
+        words = [token.i for token in span if _is_word(token)]
+        if not words or any(tag != "O" for tag in tags[span.start : span.end]):
+            left_out += 1
+            continue
+        tags[words[0] : words[-1] + 1] = [f"B-{span.label_}", *[f"I-{span.label_}"] * (words[-1] - words[0])]
+    return tags, left_out
