@@ -1,7 +1,7 @@
 """Train a pipeline from a spaCy config, so that a killed run goes on at its step.
 
-It reads the same `[training]` block as `spacy train` and keeps, beside the weights, the optimizer's
-moments and averages, the step and the state of the random numbers.
+It reads the same `[training]` block as `spacy train` (but for `patience`, `logger` and the callbacks) and keeps,
+beside the weights, the optimizer's moments and averages, the step and the state of the random numbers.
 """
 
 import hashlib
@@ -21,8 +21,10 @@ from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
+from spacy.training.loop import subdivide_batch
+from spacy.ty import TrainableComponent
 from spacy.util import registry, resolve_dot_names
-from thinc.api import Optimizer, get_current_ops, set_gpu_allocator
+from thinc.api import Model, Optimizer, get_current_ops, set_gpu_allocator
 
 from .errors import TrainingError
 
@@ -74,7 +76,14 @@ def train(
     for step, batch in batches(examples, settings["batcher"], total, seed):
         if step < first:
             continue
-        nlp.update(batch, sgd=optimizer, losses=losses, annotates=settings["annotating_components"])
+        frozen = settings["frozen_components"]
+        for part in subdivide_batch(batch, settings["accumulate_gradient"]):
+            nlp.update(part, sgd=False, losses=losses, annotates=settings["annotating_components"], exclude=frozen)  # type: ignore[arg-type]
+        # Only now: given to update(), the optimizer would step the encoder before the heads' gradients reach it,
+        # a step late, and what a checkpoint holds would not be all.
+        for name, pipe in nlp.pipeline:
+            if isinstance(pipe, TrainableComponent) and pipe.is_trainable and name not in frozen:
+                pipe.finish_update(optimizer)
         optimizer.step_schedules()
         words += sum(len(eg.predicted) for eg in batch)
         done = step + 1
@@ -138,6 +147,16 @@ def _modules(nlp: Language) -> dict[tuple[str, int], torch.nn.Module]:
     }
 
 
+def _parameters(nlp: Language) -> dict[tuple[str, int, str], Model]:
+    """Return {component, place in its model, parameter: node} of weights outside torch, such as spaCy's own heads."""
+    return {
+        (name, index, parameter): node
+        for name, pipe in nlp.pipeline if hasattr(pipe, "model")
+        for index, node in enumerate(pipe.model.walk())
+        for parameter in node.param_names if node.has_param(parameter)
+    }
+
+
 def weights_hash(nlp: Language) -> str:
     """Return the first 16 hex digits of the SHA-256 over all weights, in the order of the pipeline."""
     digest = hashlib.sha256()
@@ -198,6 +217,10 @@ def save(nlp: Language, optimizer: Optimizer, path: Path, fingerprint: str, step
         }
     state["nr_update"] = {keys[key]: int(n) for key, n in optimizer.nr_update.items() if key in keys}
     state["weights"] = {place: module.state_dict() for place, module in _modules(nlp).items()}
+    state["parameters"] = {
+        parameter: torch.from_numpy(numpy.array(get_current_ops().to_numpy(node.get_param(parameter[2]))))
+        for parameter, node in _parameters(nlp).items()
+    }
     state["random"] = torch.get_rng_state()
     torch.save(state, fresh / "state.pt")
     srsly.write_json(fresh / "step.json", {"step": step, "fingerprint": fingerprint})
@@ -233,6 +256,9 @@ def resume(nlp: Language, optimizer: Optimizer, path: Path, fingerprint: str) ->
         optimizer.nr_update[keys[plain]] = n
     for place, module in _modules(nlp).items():
         module.load_state_dict(state["weights"][place])
+    for parameter, node in _parameters(nlp).items():
+        value: Any = get_current_ops().asarray(state["parameters"][parameter].numpy())
+        node.set_param(parameter[2], value)
     for _ in range(state["step"]):
         optimizer.step_schedules()
     torch.set_rng_state(state["random"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import spacy
+import torch
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
@@ -101,7 +102,7 @@ def test_a_site_brings_its_own_schema(tiny_bert: str, tiny_schema: str, tmp_path
 
 
 @pytest.mark.slow
-def test_killed_training_goes_on_at_its_step(overrides: dict[str, object], tmp_path: Path) -> None:
+def test_killed_training_goes_on_at_its_step(overrides: dict[str, object], trained: Path, tmp_path: Path) -> None:
     arguments = [part for key, value in overrides.items() for part in (f"--{key}", str(value))]
     command = [sys.executable, "-m", "kiwi_spacy.cli", "train", "configs/bert.cfg", "--output", str(tmp_path / "cut"), *arguments]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -114,4 +115,17 @@ def test_killed_training_goes_on_at_its_step(overrides: dict[str, object], tmp_p
     first = next(line for line in done.stdout.splitlines() if "; step " in line)
     assert "step 0 of" not in first
     assert "step 6/6" in done.stdout
-    assert len(spacy.load(tmp_path / "cut" / "model-last")("")._.provenance["weights"]) == 16
+    weights = spacy.load(tmp_path / "cut" / "model-last")("")._.provenance["weights"]
+    assert weights == spacy.load(trained)("")._.provenance["weights"]  # the same as without the kill
+
+
+def test_weights_outside_torch_are_in_the_checkpoint(overrides: dict[str, object], tmp_path: Path) -> None:
+    config = spacy.util.load_config(ROOT / "configs" / "bert.cfg", interpolate=False)
+    config["components"]["kiwi_entities"] = {"factory": "ner"}
+    config.to_disk(tmp_path / "ner.cfg")
+    path = train(tmp_path / "ner.cfg", tmp_path / "out", {**overrides, "training.optimizer.use_averages": False})
+    nlp = spacy.load(path)
+    upper = nlp.get_pipe("kiwi_entities").model.get_ref("upper")
+    state = torch.load(tmp_path / "out" / "checkpoint" / "state.pt", weights_only=True)
+    saved = [value for (name, _, parameter), value in state["parameters"].items() if (name, parameter) == ("kiwi_entities", "W")]
+    assert any(value.shape == upper.get_param("W").shape and (value.numpy() == upper.get_param("W")).all() for value in saved)

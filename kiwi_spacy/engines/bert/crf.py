@@ -4,6 +4,8 @@ Scores come as (sequences, length, 1 + 4 * labels): O, then S, B, I, E of every 
 transitions are the legal ones, so a step costs O(labels), not O(tags squared).
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -115,7 +117,7 @@ def decode(scores: Tensor, mask: Tensor) -> list[list[tuple[int, int, int, float
                 t -= 1
                 continue
             logp = float(before[s, t] + score + after[s, stop])
-            spans.append((t, stop, label, min(1.0, float(torch.tensor(logp).exp()))))
+            spans.append((t, stop, label, math.exp(min(0.0, logp))))
             t -= 1
         results.append(spans[::-1])
     return results

@@ -1,6 +1,5 @@
 """`kiwi_relations`: scores every legal pair of entity and modifier within reach."""
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,6 +17,7 @@ from ...relations import get_modifiers, get_relations, set_relations, span_key
 from .component import Head, as_tensor, on_tokens, project_span
 from .layers import PairScores
 from .tagger import DEFAULT_MODEL
+from .tokens import marks
 
 Place = tuple[int, int, str]  # start token, end token, label
 Pairs = numpy.ndarray  # int64 (pairs, 4 + features); see `candidates`
@@ -91,48 +91,37 @@ class LinkScorer(Head):
         counted: where the modifier stands, log distance, heads of the right type passed, line ends,
         full stops and modifiers passed, rank of the head by its distance.
         """
-        entity_index = {label: i for i, label in enumerate(self.schema.entities)}
-        modifier_index = {label: i for i, label in enumerate(self.schema.modifiers)}
-        lines = [i for i, t in enumerate(doc) if "\n" in t.text]
-        stops = [i for i, t in enumerate(doc) if t.text == "."]
-        starts = sorted(m[0] for m in modifiers)
-
-        def between(places: list[int], a: int, b: int) -> int:
-            return bisect_left(places, b) - bisect_left(places, a) if a < b else 0
-
-        rows, index = [], []
-        for m, (start, end, label) in enumerate(modifiers):
-            if label not in modifier_index:
-                continue
-            near = []
-            for h, (head_start, head_end, head_label) in enumerate(heads):
-                gap = max(start - head_end, head_start - end, -1)
-                if gap < self.max_distance and self.schema.allows(head_label, label):
-                    near.append((gap, h))
-            near.sort()
-            passed = sorted(heads[h][0] for _, h in near)
-            for rank, (gap, h) in enumerate(near):
-                head_start, head_end, head_label = heads[h]
-                left, right = (head_end, start) if head_end <= start else (end, head_start)
-                if head_start <= start and end <= head_end:
-                    side = 0
-                elif gap < 0:
-                    side = 1
-                else:
-                    side = 2 if head_end <= start else 3
+        rows, index = [numpy.zeros((0, 6 + len(_COUNTED)), dtype="int64")], []
+        heads_table = _table(heads, list(self.schema.entities))
+        line_ends, stops = ((numpy.flatnonzero(mark)) for mark in marks(doc))
+        all_starts = numpy.sort(numpy.array([m[0] for m in modifiers], dtype="int64"))
+        for label_index, label in enumerate(self.schema.modifiers):
+            known = [i for i, (_, _, name) in enumerate(modifiers) if name == label]
+            legal = numpy.flatnonzero([self.schema.allows(name, label) for _, _, name in heads])
+            legal_starts = numpy.sort(heads_table[legal, 0])
+            for first in range(0, len(known), 256):  # bounds the table of all pairs in a very long note
+                chosen = numpy.array(known[first : first + 256])
+                start, end = (numpy.array([modifiers[m][side] for m in chosen])[:, None] for side in (0, 1))
+                gap = numpy.maximum(numpy.maximum(start - heads_table[legal, 1], heads_table[legal, 0] - end), -1)
+                order = gap.argsort(axis=1, kind="stable")
+                rank = order.argsort(axis=1, kind="stable")
+                m, h = numpy.nonzero(gap < self.max_distance)
+                head_start, head_end, head_label = heads_table[legal[h]].T
+                start, end, gap, rank = start[m, 0], end[m, 0], gap[m, h], rank[m, h]
+                after = head_end <= start  # the modifier comes after the head
+                left, right = numpy.where(after, head_end, end), numpy.where(after, start, head_start)
+                within = (head_start <= start) & (end <= head_end)
                 counted = [
-                    side,
-                    0 if gap < 0 else min(11, int(2 * numpy.log2(gap + 1)) + 1),
-                    between(passed, left, right),
-                    between(lines, left, right),
-                    between(stops, left, right),
-                    between(starts, left, right),
+                    numpy.where(within, 0, numpy.where(gap < 0, 1, numpy.where(after, 2, 3))),
+                    numpy.where(gap < 0, 0, (2 * numpy.log2(numpy.maximum(gap, 0) + 1)).astype("int64") + 1),
+                    *(_count(places, left, right) for places in (legal_starts, line_ends, stops, all_starts)),
                     rank,
                 ]
-                counted = [min(value, size - 1) for value, size in zip(counted, _COUNTED)]
-                rows.append([head_start, head_end, start, end, entity_index[head_label], modifier_index[label], *counted])
-                index.append((h, m))
-        return numpy.array(rows, dtype="int64").reshape(len(rows), 6 + len(_COUNTED)), index
+                counted = [numpy.minimum(value, size - 1) for value, size in zip(counted, _COUNTED)]
+                label_column = numpy.full(len(m), label_index)
+                rows.append(numpy.stack([head_start, head_end, start, end, head_label, label_column, *counted], 1))
+                index += list(zip(legal[h].tolist(), chosen[m].tolist()))
+        return numpy.concatenate(rows).astype("int64"), index
 
     def predict(self, docs: Iterable[Doc]) -> list[list[tuple[int, int, float]]]:
         """Return each Doc's links: (index in doc.ents, index in doc.spans["modifiers"], probability)."""
@@ -198,6 +187,18 @@ class LinkScorer(Head):
         if sgd is not None:
             self.finish_update(sgd)
         return losses
+
+
+def _table(places: list[Place], labels: list[str]) -> numpy.ndarray:
+    """Return int64 (places, 3): start token, end token, index of the label."""
+    table = [(start, end, labels.index(label)) for start, end, label in places]
+    return numpy.array(table, dtype="int64").reshape(len(table), 3)
+
+
+def _count(places: numpy.ndarray, left: numpy.ndarray, right: numpy.ndarray) -> numpy.ndarray:
+    """Return how many of the sorted places lie in each half-open range; none where it is empty."""
+    found = numpy.searchsorted(places, right) - numpy.searchsorted(places, left)
+    return numpy.maximum(found, 0)
 
 
 def _places(spans: Iterable[Span]) -> list[Place]:

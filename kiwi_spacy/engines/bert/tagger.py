@@ -18,6 +18,7 @@ from ...relations import count_problem, get_modifiers, set_modifiers, set_scores
 from . import crf
 from .component import Head, as_tensor, on_tokens, project_span
 from .layers import Emissions
+from .tokens import marks
 
 Found = list[tuple[int, int, int, float]]  # start token, end token, label index, probability
 
@@ -80,13 +81,13 @@ class SpanTagger(Head):
 
     def chunks(self, doc: Doc) -> list[tuple[int, int]]:
         """Return the token ranges that are decoded as one sequence each; no span crosses their ends."""
+        line_ends, stops = marks(doc)
         ranges, start, stop = [], 0, 0
-        for i, token in enumerate(doc):
-            text = token.text
-            if "\n" in text:
+        for i, (line_end, full_stop) in enumerate(zip(line_ends.tolist(), stops.tolist())):
+            if line_end:
                 ranges.append((start, i + 1))
                 start = stop = i + 1
-            elif text in (".", "!", "?"):
+            elif full_stop:
                 stop = i + 1
             if i + 1 - start >= self.max_chunk:
                 end = stop if stop > start else i + 1
@@ -95,16 +96,15 @@ class SpanTagger(Head):
         ranges.append((start, len(doc)))
         return [(a, b) for a, b in ranges if a < b]
 
-    def _pad(self, docs: list[Doc], scores: list[Any]) -> tuple[torch.Tensor, torch.Tensor, list[tuple[int, int, int]]]:
-        rows = [(d, a, b) for d, doc in enumerate(docs) for a, b in self.chunks(doc)]
-        length = max((b - a for _, a, b in rows), default=0)
-        padded = torch.zeros(len(rows), length, crf.tag_count(len(self.labels)))
-        mask = torch.zeros(len(rows), length, dtype=torch.bool)
-        tensors = [as_tensor(s) for s in scores]
-        for r, (d, a, b) in enumerate(rows):
-            padded[r, : b - a] = tensors[d][a:b]
-            mask[r, : b - a] = True
-        return padded, mask, rows
+    def _rows(self, docs: list[Doc]) -> list[tuple[int, int, int]]:
+        """Return the sequences of all Docs: (Doc's index, start token, end token)."""
+        return [(d, a, b) for d, doc in enumerate(docs) for a, b in self.chunks(doc)]
+
+    def _pad(self, rows: list[tuple[int, int, int]], scores: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the sequences' scores (rows, longest, tags) and the mask of their tokens (rows, longest)."""
+        padded = torch.nn.utils.rnn.pad_sequence([scores[d][a:b] for d, a, b in rows], batch_first=True)
+        sizes = torch.tensor([b - a for _, a, b in rows])
+        return padded, torch.arange(padded.shape[1]) < sizes[:, None]
 
     def predict(self, docs: Iterable[Doc]) -> list[Found]:
         """Return each Doc's spans as (start token, end token, label index, probability)."""
@@ -112,14 +112,12 @@ class SpanTagger(Head):
         found: list[Found] = [[] for _ in docs]
         if not any(len(doc) for doc in docs):
             return found
-        padded, mask, rows = self._pad(docs, self.model.predict(docs))
-        order = sorted(range(len(rows)), key=lambda r: rows[r][2] - rows[r][1])
+        scores = [as_tensor(s) for s in self.model.predict(docs)]
+        rows = sorted(self._rows(docs), key=lambda row: row[2] - row[1])
         with torch.no_grad():
-            for first in range(0, len(order), 128):  # rows of like length together: little padding
-                batch = order[first : first + 128]
-                longest = int(mask[batch].sum(1).max())
-                for r, spans in zip(batch, crf.decode(padded[batch, :longest], mask[batch, :longest])):
-                    d, start, _ = rows[r]
+            for first in range(0, len(rows), 128):  # rows of like length together: little padding
+                batch = rows[first : first + 128]
+                for (d, start, _), spans in zip(batch, crf.decode(*self._pad(batch, scores))):
                     found[d] += [(start + a, start + b, label, p) for a, b, label, p in spans]
         return [sorted(spans) for spans in found]
 
@@ -161,7 +159,8 @@ class SpanTagger(Head):
         """Return the negative log likelihood a token and its gradient, (tokens, tags) a Doc."""
         examples = list(examples)
         docs = [eg.predicted for eg in examples]
-        padded, mask, rows = self._pad(docs, scores)
+        rows = self._rows(docs)
+        padded, mask = self._pad(rows, [as_tensor(s) for s in scores])
         tags = [crf.span_tags(self.gold(eg), len(eg.predicted), len(self.labels)) for eg in examples]
         gold = torch.zeros(mask.shape, dtype=torch.long)
         n = len(self.labels)
