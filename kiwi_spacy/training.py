@@ -257,8 +257,8 @@ def resume(nlp: Language, optimizer: Optimizer, path: Path, fingerprint: str) ->
     for place, module in _modules(nlp).items():
         module.load_state_dict(state["weights"][place])
     for parameter, node in _parameters(nlp).items():
-        value: Any = get_current_ops().asarray(state["parameters"][parameter].numpy())
-        node.set_param(parameter[2], value)
+        array: Any = get_current_ops().asarray(state["parameters"][parameter].numpy())
+        node.set_param(parameter[2], array)
     for _ in range(state["step"]):
         optimizer.step_schedules()
     torch.set_rng_state(state["random"])

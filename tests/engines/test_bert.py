@@ -129,3 +129,18 @@ def test_weights_outside_torch_are_in_the_checkpoint(overrides: dict[str, object
     state = torch.load(tmp_path / "out" / "checkpoint" / "state.pt", weights_only=True)
     saved = [value for (name, _, parameter), value in state["parameters"].items() if (name, parameter) == ("kiwi_entities", "W")]
     assert any(value.shape == upper.get_param("W").shape and (value.numpy() == upper.get_param("W")).all() for value in saved)
+
+
+def test_candidates_cross_lines_and_carry_what_is_counted(tiny_nlp: Language) -> None:
+    doc = tiny_nlp.make_doc("No fever.\nNo cough, chills\nor pain.")
+    place = {t.text: t.i for t in doc}
+    first, second = doc[0].i, doc[4].i
+    heads = [(place[w], place[w] + 1, "problem") for w in ("fever", "cough", "chills", "pain")]
+    heads.append((place["or"], place["or"] + 1, "drug"))
+    scorer = tiny_nlp.get_pipe("kiwi_relations")
+    rows, index = scorer.candidates(doc, heads, [(first, first + 1, "negation"), (second, second + 1, "severity")])
+    assert sorted(index) == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (3, 1), (4, 0)]  # no drug is severe
+    across = rows[index.index((3, 0))]
+    assert across[:4].tolist() == [place["pain"], place["pain"] + 1, first, first + 1]
+    # modifier before head; heads, line ends, full stops and modifiers passed; rank by distance
+    assert across[6] == 3 and across[8:].tolist() == [4, 2, 1, 1, 4]

@@ -1,0 +1,99 @@
+"""What is installed: every entry point loads, a trained pipeline becomes a wheel that gives the same, the project is sound."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+import spacy
+import srsly
+from spacy.language import Language
+from weasel.util.config import load_project_config
+
+from kiwi_spacy import get_relations
+from kiwi_spacy.errors import TrainingError
+from kiwi_spacy.training import train
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "corpus" / "dev" / "icu-05.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("entry", distribution("kiwi-spacy").entry_points, ids=lambda e: f"{e.group}:{e.name}")
+def test_entry_point_loads(entry: object) -> None:
+    assert entry.load() is not None  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_wheel_of_a_trained_pipeline_gives_the_same_without_its_backbone(
+    trained: Path, tiny_nlp: Language, tmp_path: Path
+) -> None:
+    command = [sys.executable, "scripts/package.py", str(trained), "tiny_kiwi", "1.2.3", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+        metadata = next(name for name in archive.namelist() if name.endswith("METADATA"))
+        assert "Requires-Dist: kiwi-spacy" in archive.read(metadata).decode()
+        config = next(name for name in archive.namelist() if name.endswith("config.cfg"))
+        assert str(trained.parent) not in archive.read(config).decode()  # no path of the machine that trained it
+    code = (
+        "import spacy, sys; doc = spacy.load('en_tiny_kiwi')(sys.stdin.read());"
+        "print([r.key for r in doc._.relations], doc.ents, doc._.provenance['pipeline'], doc._.provenance['version'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=TEXT, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site"), "HF_HUB_OFFLINE": "1"},
+    )
+    doc = tiny_nlp(TEXT)
+    assert done.stdout.strip() == f"{[r.key for r in get_relations(doc)]} {doc.ents} en_tiny_kiwi 1.2.3"
+
+
+def test_finetuning_starts_from_the_weights_of_a_pipeline(
+    trained: Path, overrides: dict[str, object], tmp_path: Path
+) -> None:
+    still = {
+        **overrides, "training.max_steps": 1, "training.optimizer.learn_rate.initial_rate": 0.0,
+        "training.optimizer.use_averages": False,
+    }
+    path = train(ROOT / "configs" / "bert.cfg", tmp_path / "on", still, base=str(trained))
+    weights = [spacy.load(p)("")._.provenance["weights"] for p in (path, trained)]
+    assert weights[0] == weights[1]
+
+
+def test_finetuning_refuses_a_pipeline_of_another_schema(
+    trained: Path, overrides: dict[str, object], tiny_schema: str, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "a.txt").write_text("Rash.\n")
+    (notes / "a.ann").write_text("T1\tfinding 0 4\tRash\n")
+    other = {**overrides, "paths.schema": tiny_schema, "paths.train": str(notes), "paths.dev": str(notes)}
+    with pytest.raises(TrainingError, match="other labels"):
+        train(ROOT / "configs" / "bert.cfg", tmp_path / "on", other, base=str(trained))
+
+
+def test_project_names_files_and_folders_that_exist() -> None:
+    project = load_project_config(ROOT)
+    variables = project["vars"]
+    assert [a["git"]["path"] for a in project["assets"]] == ["data/train/MTSample/brat"]  # never the test notes
+    for key in ("corpus", "dev", "gold", "own_notes", "note", "texts"):
+        assert (ROOT / variables[key]).exists(), key
+    scripts = [part for c in project["commands"] for line in c["script"] for part in line.split()]
+    for part in scripts:
+        if part.endswith((".py", ".cfg")):
+            assert (ROOT / part).is_file(), part
+    assert {"corpus", "train", "evaluate", "package", "visualise", "finetune"} <= {c["name"] for c in project["commands"]}
+
+
+def test_shipped_wheels_are_at_most_60_megabytes() -> None:
+    wheels = list((ROOT / "packages").glob("*.whl"))
+    assert wheels
+    assert {w.name for w in wheels if w.stat().st_size > 60_000_000} == set()
+
+
+def test_meta_of_the_trained_pipeline_names_its_factories(trained: Path) -> None:
+    meta = srsly.read_json(trained / "meta.json")
+    assert meta["pipeline"][:4] == ["transformer", "kiwi_entities", "kiwi_modifiers", "kiwi_relations"]
