@@ -11,9 +11,9 @@ from spacy import util
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
-from spacy.training import Example
+from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
-from thinc.api import Model
+from thinc.api import Model, Optimizer
 from thinc.types import Floats2d
 
 from ...errors import TrainingError
@@ -91,6 +91,24 @@ class Head(TrainablePipe):
         """Put the built layer behind the encoder and let `forward` compute."""
         self.model.layers[1:] = [layer]
         self.model._func = forward
+
+    def learn(self, examples: list[Example]) -> float:
+        """Send the gradient of a batch back through the model and return its loss; nothing steps yet."""
+        raise TypeError(f"{type(self).__name__} does not say how it learns")
+
+    def update(
+        self, examples: Iterable[Example], *, drop: float = 0.0, sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Learn from a batch's own annotations; `drop` is ignored, dropout being a setting of the model."""
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, f"{type(self).__name__}.update")
+        losses[self.name] += self.learn(examples)
+        if sgd:
+            self.finish_update(sgd)
+        return losses
 
     def skip_update(self, docs: list[Doc]) -> None:
         """Tell the encoder that there is nothing to learn: it waits for its last listener."""

@@ -77,17 +77,24 @@ class PairScores(nn.Module):
         self.rate_factor = rate_factor
 
     def forward(self, tokens: Tensor, pairs: Tensor) -> Tensor:
-        sums = functional.pad(tokens.double().cumsum(0), (0, 0, 1, 0))
+        sums = tokens.cumsum(0, dtype=torch.double)
+
+        def up_to(place: Tensor) -> Tensor:
+            return sums[(place - 1).clamp(min=0)] * (place > 0)[:, None]
+
         parts = zip(self.vectors.layer.weight.chunk(3, 1), (pairs[:, :2], pairs[:, 2:4], _between(pairs)))
         x = tokens.new_zeros(())
         for weight, ranges in parts:  # each span is averaged once, however many pairs it stands in
-            spans, place = torch.unique(ranges, dim=0, return_inverse=True)
-            start, end = spans.T
-            mean = ((sums[end] - sums[start]) / (end - start).clamp(min=1)[:, None]).to(tokens.dtype)
+            spans, place = torch.unique(ranges[:, 0] * (len(tokens) + 1) + ranges[:, 1], return_inverse=True)
+            start, end = spans // (len(tokens) + 1), spans % (len(tokens) + 1)
+            total = up_to(end) - up_to(start)
+            mean = (total / (end - start).clamp(min=1)[:, None]).to(tokens.dtype)
             x = x + functional.linear(self.dropout(mean), weight)[place]
         x = (x + self.vectors.layer.bias) * self.rate_factor  # type: ignore[operator]
-        for column, table in enumerate(self.tables):
-            x = x + table(pairs[:, 4 + column]) * self.rate_factor
+        weights = [table.weight for table in self.tables if isinstance(table, nn.Embedding)]
+        firsts = torch.tensor([0, *map(len, weights)], device=pairs.device).cumsum(0)[:-1]
+        rows, tables = pairs[:, 4:] + firsts, torch.cat(weights)
+        x = x + functional.embedding_bag(rows, tables, mode="sum") * self.rate_factor
         x = functional.gelu(self.norm(x))
         x = x + functional.gelu(self.middle(self.dropout(x)))
         return self.score(self.dropout(x))[:, 0]

@@ -8,9 +8,9 @@ import torch
 from spacy import registry
 from spacy.language import Language
 from spacy.tokens import Doc, Span
-from spacy.training import Example, validate_examples
+from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import ArgsKwargs, Model, Optimizer, PyTorchWrapper, torch2xp, xp2torch
+from thinc.api import ArgsKwargs, Model, PyTorchWrapper, torch2xp, xp2torch
 from thinc.types import Floats1d, Floats2d
 
 from ...relations import get_modifiers, get_relations, set_relations, span_key
@@ -165,28 +165,17 @@ class LinkScorer(Head):
         loss.backward()
         return float(loss.detach()), self.model.ops.asarray1f(logits.grad.numpy())  # type: ignore
 
-    def update(
-        self, examples: Iterable[Example], *, drop: float = 0.0, sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Learn from a batch's own spans and links; `drop` is ignored, dropout being a setting of the model."""
-        losses = {} if losses is None else losses
-        losses.setdefault(self.name, 0.0)
-        examples = list(examples)
-        validate_examples(examples, "LinkScorer.update")
+    def learn(self, examples: list[Example]) -> float:
         docs = [eg.predicted for eg in examples]
         gold = [self.gold(eg) for eg in examples]
         truth = numpy.concatenate([t for _, t in gold])
         if not len(truth):
             self.skip_update(docs)
-            return losses
+            return 0.0
         scores, backprop = self.model.begin_update((docs, [rows for rows, _ in gold]))
         loss, d_scores = self.get_loss(truth, scores, sum(len(doc) for doc in docs))
         backprop(d_scores)
-        losses[self.name] += loss
-        if sgd is not None:
-            self.finish_update(sgd)
-        return losses
+        return loss
 
 
 def _table(places: list[Place], labels: list[str]) -> numpy.ndarray:

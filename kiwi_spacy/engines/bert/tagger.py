@@ -9,9 +9,9 @@ from spacy import registry
 from spacy.language import Language
 from spacy.pipeline.trainable_pipe import TrainablePipe
 from spacy.tokens import Doc, Span
-from spacy.training import Example, validate_examples
+from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Model, Optimizer, PyTorchWrapper, with_array
+from thinc.api import Model, PyTorchWrapper, with_array
 from thinc.types import Floats2d
 
 from ...relations import count_problem, get_modifiers, set_modifiers, set_scores
@@ -115,8 +115,8 @@ class SpanTagger(Head):
         scores = [as_tensor(s) for s in self.model.predict(docs)]
         rows = sorted(self._rows(docs), key=lambda row: row[2] - row[1])
         with torch.no_grad():
-            for first in range(0, len(rows), 128):  # rows of like length together: little padding
-                batch = rows[first : first + 128]
+            for first in range(0, len(rows), 512):  # rows of like length together: little padding
+                batch = rows[first : first + 512]
                 for (d, start, _), spans in zip(batch, crf.decode(*self._pad(batch, scores))):
                     found[d] += [(start + a, start + b, label, p) for a, b, label, p in spans]
         return [sorted(spans) for spans in found]
@@ -180,26 +180,15 @@ class SpanTagger(Head):
         ops = self.model.ops
         return float(loss.detach()), [ops.asarray2f(g) for g in gradient]  # type: ignore[arg-type]
 
-    def update(
-        self, examples: Iterable[Example], *, drop: float = 0.0, sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Learn from a batch; `drop` is ignored, dropout being a setting of the model."""
-        losses = {} if losses is None else losses
-        losses.setdefault(self.name, 0.0)
-        examples = list(examples)
-        validate_examples(examples, "SpanTagger.update")
+    def learn(self, examples: list[Example]) -> float:
         docs = [eg.predicted for eg in examples]
         if not any(len(doc) for doc in docs):
             self.skip_update(docs)
-            return losses
+            return 0.0
         scores, backprop = self.model.begin_update(docs)
         loss, d_scores = self.get_loss(examples, scores)
         backprop(d_scores)
-        losses[self.name] += loss
-        if sgd is not None:
-            self.finish_update(sgd)
-        return losses
+        return loss
 
 
 def whole_spans(row: list[int], n: int) -> list[int]:

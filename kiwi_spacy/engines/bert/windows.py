@@ -16,7 +16,7 @@ from transformers.utils import ModelOutput
 from .backbones import backbone_path
 from .tokens import marks, orths
 
-ROWS = 16  # windows a pass of the encoder when predicting; fastest of 4 to 32 on two cores
+ROWS = 8  # windows a pass of the encoder when predicting; fastest of 4 to 32 on two cores
 
 
 class Windows:
