@@ -1,5 +1,6 @@
 """Run a pipeline over files and write what it finds; a run can be stopped and started again."""
 
+import ctypes
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -93,6 +94,7 @@ def extract(
                         else:
                             failed.append((name, result))
                         progress.update()
+                _give_back()
     finally:
         nlp.max_length = max_length
         writer.close()
@@ -115,6 +117,14 @@ def _annotate(nlp: Language, batch: list[tuple[str, str]]) -> Iterator[tuple[str
             yield name, nlp(text)
         except Exception as error:
             yield name, _reason(error)
+
+
+def _give_back() -> None:
+    """Give freed memory back to the system; the C library of Linux else keeps the most that any batch took."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # absent where the C library is another
+        if trim is not None:
+            trim(0)
 
 
 def _reason(error: Exception, source: str = "the pipeline") -> str:

@@ -101,6 +101,13 @@ def test_a_site_brings_its_own_schema(tiny_bert: str, tiny_schema: str, tmp_path
     assert nlp("No rash.").text == "No rash."
 
 
+def weights(pipeline: Path) -> list[torch.Tensor]:
+    """All torch weights of a pipeline, in order."""
+    pipes = [pipe for _, pipe in spacy.load(pipeline).pipeline if hasattr(pipe, "model")]
+    shims = [shim for pipe in pipes for node in pipe.model.walk() for shim in node.shims]
+    return [value for shim in shims for _, value in sorted(shim._model.state_dict().items())]
+
+
 @pytest.mark.slow
 def test_killed_training_goes_on_at_its_step(overrides: dict[str, object], trained: Path, tmp_path: Path) -> None:
     arguments = [part for key, value in overrides.items() for part in (f"--{key}", str(value))]
@@ -115,8 +122,11 @@ def test_killed_training_goes_on_at_its_step(overrides: dict[str, object], train
     first = next(line for line in done.stdout.splitlines() if "; step " in line)
     assert "step 0 of" not in first
     assert "step 6/6" in done.stdout
-    weights = spacy.load(tmp_path / "cut" / "model-last")("")._.provenance["weights"]
-    assert weights == spacy.load(trained)("")._.provenance["weights"]  # the same as without the kill
+    # The same as without the kill; with several threads sums may round otherwise, in one weight of a thousand or so.
+    # An encoder that steps with a gradient of another batch differs in every third.
+    pairs = zip(weights(tmp_path / "cut" / "model-last"), weights(trained), strict=True)
+    same = torch.cat([(a == b).flatten() for a, b in pairs]).float().mean()
+    assert same > 0.98
 
 
 def test_weights_outside_torch_are_in_the_checkpoint(overrides: dict[str, object], tmp_path: Path) -> None:
