@@ -1,0 +1,297 @@
+"""Instruction tuning: a LoRA adapter, and embeddings of the tags, from annotated notes.
+
+Only answers are learned, and of an answer only what a copy-locked one decides: at each place the
+next token of the source against the tags that are legal there. Prompts are those of inference.
+"""
+
+import json
+import logging
+import math
+import random
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers.cache_utils import DynamicCache
+
+from .grammar import Grammar, State
+
+logger = logging.getLogger("kiwi_spacy")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an adapter is learned.
+
+    rank, alpha, dropout: Of LoRA, on every linear layer of every block. rate, tag_rate: Highest
+    learning rates of the adapter and of the tags' embeddings; both rise over the first `warmup` of
+    the steps and fall to zero by a half cosine. batch_tokens: Tokens a step, padding included.
+    save_every: Seconds between checkpoints.
+    """
+
+    epochs: float = 3.5
+    rank: int = 32
+    alpha: float = 32
+    dropout: float = 0.0
+    rate: float = 1e-3
+    tag_rate: float = 1e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.0
+    batch_tokens: int = 1500
+    seed: int = 0
+    save_every: float = 240
+
+
+@dataclass
+class Window:
+    """What is learned from one window: the tokens after the shared prefix, and the decisions among them.
+
+    places (list[int]): Positions whose next token was decided. choices (list[list[int]]): The tokens allowed
+    there, the right one's index in `right`.
+    """
+
+    tokens: list[int]
+    places: list[int]
+    choices: list[list[int]]
+    right: list[int]
+
+
+def make_window(prompt: Sequence[int], source: Sequence[int], answer: Sequence[int], grammar: Grammar) -> Window:
+    """Return what a model learns from an answer to a prompt (the tokens after the shared prefix)."""
+    window = Window([*prompt, *answer], [], [], [])
+    state = State()
+    for i, token in enumerate(answer):
+        allowed = grammar.allowed(state, source)
+        if len(allowed) > 1:
+            window.places.append(len(prompt) + i - 1)
+            window.choices.append(allowed)
+            window.right.append(allowed.index(token))
+        state = grammar.step(state, token, source)
+    return window
+
+
+def batches(windows: Sequence[Window], tokens: int, order: random.Random) -> list[list[Window]]:
+    """Return an epoch's batches, shuffled: windows of like length together, at most `tokens` with padding."""
+    mixed = sorted(windows, key=lambda w: len(w.tokens) * order.uniform(0.9, 1.1))
+    made: list[list[Window]] = [[]]
+    for window in mixed:
+        longest = max([len(w.tokens) for w in made[-1]] + [len(window.tokens)])
+        if made[-1] and longest * (len(made[-1]) + 1) > tokens:
+            made.append([])
+        made[-1].append(window)
+    order.shuffle(made)
+    return [batch for batch in made if batch]
+
+
+def attach(model: Any, tags: Sequence[int], settings: Settings) -> Any:
+    """Return a base model with a fresh adapter: LoRA on its linear layers, trained rows for its tags."""
+    from peft import LoraConfig, get_peft_model
+
+    rows = None
+    if tags:
+        tied = model.config.tie_word_embeddings
+        rows = {"embed_tokens": list(tags)} if tied else {"embed_tokens": list(tags), "lm_head": list(tags)}
+    config = LoraConfig(
+        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, task_type="CAUSAL_LM",
+        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        trainable_token_indices=rows,
+    )
+    return get_peft_model(model, config)
+
+
+def start_tags(model: Any, tokenizer: Any, tags: Sequence[str]) -> None:
+    """Set the embeddings of new tags to the mean of what spells them, labels weighing as much as all the rest."""
+    from .markup import label_of
+
+    ids = tokenizer.convert_tokens_to_ids(list(tags))
+    for table in {id(t): t for t in (model.get_input_embeddings(), model.get_output_embeddings())}.values():
+        weight = table.weight.data
+        for tag, id_ in zip(tags, ids):
+            spelt = tokenizer(tag, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+            row = weight[spelt].float().mean(0)
+            label = label_of(tag)
+            if label:
+                words = tokenizer.encode(" " + label.replace("_", " "), add_special_tokens=False)
+                row = (row + weight[words].float().mean(0)) / 2
+            weight[id_] = row.to(weight.dtype)
+
+
+class Head:
+    """The output rows of the tokens that are ever decided on: tags, trained or not, and source tokens."""
+
+    def __init__(self, model: Any, tags: Sequence[int]) -> None:
+        layer = model.get_output_embeddings()
+        self.adapter = getattr(layer, "token_adapter", None)  # of peft's trainable tokens
+        self.weight = (self.adapter.get_base_layer() if self.adapter is not None else layer).weight
+        self.column = {token: i for i, token in enumerate(tags)}
+        self.tags = torch.tensor(list(tags), device=self.weight.device)
+        trained: dict[int, int] = {}
+        if self.adapter is not None:
+            trained = {token: i for i, token in enumerate(self.adapter.token_indices["default"])}
+        self.fresh = [(i, trained[token]) for token, i in self.column.items() if token in trained]
+
+    def tag_rows(self) -> Tensor:
+        """Return the rows of all tags, (tags, width)."""
+        rows = self.weight[self.tags].detach()
+        if self.fresh:
+            delta = self.adapter.trainable_tokens_delta["default"]
+            columns = torch.tensor([i for i, _ in self.fresh], device=rows.device)
+            rows = rows.to(delta.dtype).index_copy(0, columns, delta[[j for _, j in self.fresh]])
+        return rows
+
+    def loss(self, states: Tensor, batch: Sequence[Window]) -> Tensor:
+        """Return the summed cross-entropy of a batch's decisions; states (rows, longest, width)."""
+        rows, places, picked, allowed, right = [], [], [], [], []
+        for row, window in enumerate(batch):
+            for place, choices, answer in zip(window.places, window.choices, window.right):
+                own = choices[0] if choices[0] not in self.column else None  # the source's next token
+                columns = [self.column[token] for token in choices if token in self.column]
+                rows.append(row)
+                places.append(place)
+                picked.append(choices[0])
+                allowed.append(columns + ([len(self.column)] if own is not None else []))
+                right.append(len(self.column) if choices[answer] not in self.column else self.column[choices[answer]])
+        chosen = states[rows, places].float()
+        tags = chosen @ self.tag_rows().float().T
+        own_logits = (chosen * self.weight[picked].detach().float()).sum(1, keepdim=True)
+        logits = torch.cat([tags, own_logits], 1)
+        mask = torch.full_like(logits, float("-inf"))
+        index = [(i, column) for i, columns in enumerate(allowed) for column in columns]
+        mask[[i for i, _ in index], [column for _, column in index]] = 0.0
+        return F.cross_entropy(logits + mask, torch.tensor(right, device=logits.device), reduction="sum")
+
+
+def forward(model: Any, prefix: Sequence[int], batch: Sequence[Window]) -> Tensor:
+    """Return the last states of a batch's tokens, (rows, longest, width). The prefix is run once, without gradient."""
+    inner = model.get_base_model().model if hasattr(model, "get_base_model") else model.model
+    device = next(inner.parameters()).device
+    longest, n = max(len(w.tokens) for w in batch), len(prefix)
+    tokens = torch.tensor([[*w.tokens, *[0] * (longest - len(w.tokens))] for w in batch], device=device)
+    cache = None
+    if prefix:
+        with torch.no_grad():
+            first = inner(input_ids=torch.tensor([list(prefix)], device=device), use_cache=True).past_key_values
+        cache = DynamicCache.from_legacy_cache(
+            tuple((k.expand(len(batch), -1, -1, -1), v.expand(len(batch), -1, -1, -1)) for k, v in first.to_legacy_cache())
+        )
+    # Padding stands at the end, where nothing looks at it.
+    positions = torch.arange(n, n + longest, device=device)[None].expand(len(batch), -1)
+    sees = torch.arange(n + longest, device=device)[None] <= torch.arange(n, n + longest, device=device)[:, None]
+    dtype = inner.embed_tokens.weight.dtype
+    hidden = torch.zeros(sees.shape, dtype=dtype, device=device).masked_fill(~sees, torch.finfo(dtype).min)
+    mask = hidden[None, None].expand(len(batch), 1, -1, -1)
+    return inner(
+        input_ids=tokens, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=cache is not None
+    ).last_hidden_state
+
+
+class Tuner:
+    """Trains an adapter step by step; all that it needs to go on stands in its checkpoints."""
+
+    def __init__(
+        self, model: Any, prefix: Sequence[int], windows: Sequence[Window], grammar: Grammar, settings: Settings,
+    ) -> None:
+        self.model, self.prefix, self.windows, self.settings = model, list(prefix), list(windows), settings
+        self.head = Head(model, grammar.tokens)
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        tags = [p for name, p in named if "trainable_tokens" in name]
+        rest = [p for name, p in named if "trainable_tokens" not in name]
+        groups = [{"params": rest, "rate": settings.rate}, {"params": tags, "rate": settings.tag_rate}]
+        self.optimizer = torch.optim.AdamW(
+            [g for g in groups if g["params"]], lr=settings.rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
+        )
+        self.step = 0
+        self.losses: list[float] = []
+        self.plan = list(self._plan())
+
+    def _plan(self) -> Iterator[list[Window]]:
+        order = random.Random(self.settings.seed)
+        left = self.settings.epochs
+        while left > 0:
+            epoch = batches(self.windows, self.settings.batch_tokens, order)
+            yield from epoch[: math.ceil(len(epoch) * min(left, 1.0))]
+            left -= 1
+
+    def rate(self, step: int) -> float:
+        """Return the part of the highest learning rate that a step takes."""
+        warm = max(1, round(len(self.plan) * self.settings.warmup))
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, len(self.plan) - warm)))
+
+    def run(self, folder: Path | None = None, seconds: float | None = None) -> bool:
+        """Go on to the last step; return whether it was reached.
+
+        folder (Path | None): Where checkpoints and the log are written. seconds (float | None): Stop after so long.
+        """
+        self.model.train()
+        begun = saved = time.monotonic()
+        while self.step < len(self.plan):
+            batch = self.plan[self.step]
+            torch.manual_seed(self.settings.seed * 1_000_003 + self.step)  # of dropout: a resumed run draws the same
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["rate"] * self.rate(self.step)
+            decisions = sum(len(w.places) for w in batch)
+            loss = self.head.loss(forward(self.model, self.prefix, batch), batch) / max(1, decisions)
+            if loss.requires_grad:
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_([p for g in self.optimizer.param_groups for p in g["params"]], 1.0)
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+            self.step += 1
+            self.losses.append(float(loss.detach()))
+            now = time.monotonic()
+            if folder is not None and (self.step % 10 == 0 or self.step == len(self.plan)):
+                recent = self.losses[-10:]
+                logger.info(
+                    "step %d of %d, loss %.4f, %.0f s", self.step, len(self.plan), sum(recent) / len(recent), now - begun
+                )
+            if folder is not None and (now - saved > self.settings.save_every or self.step == len(self.plan)):
+                self.save(folder)
+                saved = now
+            if seconds is not None and now - begun > seconds and self.step < len(self.plan):
+                if folder is not None:
+                    self.save(folder)
+                return False
+        return True
+
+    def _trained(self) -> dict[str, Tensor]:
+        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint; an older one is replaced only when the new one is whole."""
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            "weights": {name: p.detach().cpu() for name, p in self._trained().items()},
+            "optimizer": self.optimizer.state_dict(), "step": self.step, "losses": self.losses,
+            "settings": json.dumps(asdict(self.settings)),
+        }
+        torch.save(state, folder / "checkpoint.new")
+        (folder / "checkpoint.new").replace(folder / "checkpoint.pt")
+
+    def resume(self, folder: Path) -> bool:
+        """Go back to a folder's checkpoint, if it has one of the same settings; return whether it had."""
+        path = folder / "checkpoint.pt"
+        if not path.is_file():
+            return False
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["settings"] != json.dumps(asdict(self.settings)):
+            logger.warning("%s was made with other settings; training begins anew.", path)
+            return False
+        with torch.no_grad():
+            for name, parameter in self._trained().items():
+                parameter.copy_(state["weights"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.losses = state["step"], state["losses"]
+        return True
+
+
+def count(windows: Iterable[Window]) -> tuple[int, int]:
+    """Return the tokens and the decisions of windows."""
+    windows = list(windows)
+    return sum(len(w.tokens) for w in windows), sum(len(w.places) for w in windows)
