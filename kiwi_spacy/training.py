@@ -24,7 +24,7 @@ from spacy.training.initialize import init_nlp
 from spacy.training.loop import subdivide_batch
 from spacy.ty import TrainableComponent
 from spacy.util import registry, resolve_dot_names
-from thinc.api import Model, Optimizer, get_current_ops, set_gpu_allocator
+from thinc.api import Config, Model, Optimizer, get_current_ops, set_gpu_allocator
 
 from .errors import TrainingError
 
@@ -51,6 +51,8 @@ def train(
         require_gpu(0)
     config = util.load_config(config_path, overrides=overrides or {}, interpolate=False)
     resolved = config.interpolate()
+    if "tuning" in resolved:
+        return _tune(config, output, base=base, device=device)
     seed = resolved["training"]["seed"] or 0
     util.fix_random_seed(seed)
     torch.set_flush_denormal(True)  # averaged and decayed weights fall below what AVX handles fast
@@ -104,6 +106,31 @@ def train(
         with nlp.use_params(optimizer.averages):
             return finish(nlp, output)
     return finish(nlp, output)
+
+
+def _tune(config: Config, output: Path, *, base: str | None, device: str) -> Path:
+    """Tune the llama engine's adapter, by the settings of `[tuning]`; arguments as of `train`."""
+    from .engines.llama.tuning import Settings, tune
+
+    if base is not None:
+        raise TrainingError("--base is for the bert engine; the llama engine's base model is paths.base of its config.")
+    resolved = config.interpolate()
+    try:
+        settings = Settings(**resolved["tuning"])
+    except TypeError as error:
+        known = ", ".join(Settings.__dataclass_fields__)
+        raise TrainingError(f"[tuning] has a setting that does not exist; known are {known}.") from error
+    nlp = util.load_model_from_config(config, auto_fill=True)
+    corpora = registry.resolve({"corpora": resolved["corpora"]})["corpora"]
+    examples = list(corpora["train"](nlp))
+    if not examples:
+        raise TrainingError(f"No notes to train on in '{resolved['paths']['train']}'.")
+    tune(nlp.get_pipe("kiwi_llm"), examples, output, settings, device=device)
+    path = output / "model-last"
+    if path.exists():
+        shutil.rmtree(path)
+    nlp.to_disk(path)
+    return path
 
 
 def start_from(nlp: Language, base: str) -> None:

@@ -9,10 +9,18 @@ from pathlib import Path
 
 import spacy
 from spacy.cli import package
+from spacy.language import Language
 
 import kiwi_spacy
 
 LARGEST = 60_000_000  # bytes a wheel
+
+
+def _base(nlp: Language) -> str:
+    """Return the name of the weights that a pipeline's own derive from."""
+    paths = nlp.config["paths"]
+    name = Path(str(paths.get("backbone") or paths.get("base"))).name
+    return {"minilm": "all-MiniLM-L6-v2", "smollm2": "SmolLM2-135M-Instruct"}.get(name, name)
 
 
 def main(trained: Path, name: str, version: str, output: Path, card: Path | None = None) -> Path:
@@ -24,7 +32,7 @@ def main(trained: Path, name: str, version: str, output: Path, card: Path | None
         "version": version,
         "description": f"Clinical entities, modifiers and links; kiwi_spacy {kiwi_spacy.__version__}",
         "author": "the kiwi_spacy authors",
-        "license": "MIT (code); weights: Apache-2.0 (derived from all-MiniLM-L6-v2)",
+        "license": f"MIT (code); weights: Apache-2.0 (derived from {_base(nlp)})",
         "requirements": [f"kiwi-spacy>={kiwi_spacy.__version__}"],
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -35,7 +43,9 @@ def main(trained: Path, name: str, version: str, output: Path, card: Path | None
         for key in ("train", "dev", "notes", "without", "text_dir"):
             if key in config["paths"]:  # folders of the machine that trained it
                 config["paths"][key] = None
-        config["paths"]["backbone"] = Path(str(config["paths"]["backbone"])).name
+        for key in ("backbone", "base"):
+            if key in config["paths"]:
+                config["paths"][key] = Path(str(config["paths"][key])).name
         config.to_disk(copied / "config.cfg")
         package(copied, Path(folder), create_wheel=False, create_sdist=False, silent=True)
         source = Path(folder) / f"{meta['lang']}_{name}-{version}"
@@ -47,7 +57,7 @@ def main(trained: Path, name: str, version: str, output: Path, card: Path | None
     wheel = next(output.glob(f"{meta['lang']}_{name}-{version}-*.whl"))
     size = wheel.stat().st_size
     if size > LARGEST:
-        sys.exit(f"{wheel} has {size} bytes, more than {LARGEST}: choose a smaller backbone.")
+        sys.exit(f"{wheel} has {size} bytes, more than {LARGEST}: choose a smaller backbone or rank.")
     print(f"{wheel}: {size / 1e6:.1f} MB")
     return wheel
 

@@ -99,6 +99,11 @@ def read_docs(path: Path, nlp: Language, schema: Schema, text_dir: Path | None =
 
 def cut(doc: Doc, max_words: int) -> list[Doc]:
     """Return a note in pieces of at most `max_words` tokens, cut at line ends; a longer line stays whole."""
+    return split_doc(doc, line_borders(doc, max_words))
+
+
+def line_borders(doc: Doc, max_words: int) -> list[int]:
+    """Return the tokens before which `cut` cuts."""
     borders, start, last = [], 0, 0
     for i, token in enumerate(doc):
         if "\n" in token.text:
@@ -108,7 +113,7 @@ def cut(doc: Doc, max_words: int) -> list[Doc]:
             last = i + 1
     if len(doc) - start > max_words and last > start:
         borders.append(last)
-    return split_doc(doc, borders)
+    return borders
 
 
 def _bare(doc: Doc) -> Doc:

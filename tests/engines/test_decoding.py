@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from kiwi_spacy.engines.llama.decoding import choose, decode
+from kiwi_spacy.engines.llama.decoding import ATTENTION, decode
 from kiwi_spacy.engines.llama.grammar import Grammar, State
 
 END, VOCABULARY = 1, 40
@@ -15,6 +15,10 @@ SINGLE = Grammar({"a": [2], "b": [3], "in": [4]}, {"a": [5], "b": [5], "in": [6]
 ))
 SPELT = Grammar(
     {"a": [10, 11, 12], "b": [10, 11, 13, 14]}, {"a": [10, 15], "b": [10, 15]}, END, lambda opened, label: len(opened) < 2
+)
+LINKED = Grammar(
+    {"a": [2], "b": [3]}, {"a": [5], "b": [5]}, END, lambda opened, label: len(opened) < 2, linking={"a": [6], "b": [7, 8]},
+    may_link=lambda closed, label: closed != label,
 )
 
 
@@ -25,22 +29,29 @@ def tiny_llama(seed: int) -> LlamaForCausalLM:
         vocab_size=VOCABULARY, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=512, initializer_range=0.7, rope_theta=500000.0,
     )
-    return LlamaForCausalLM(config).double().eval()
+    model = LlamaForCausalLM(config).double().eval()
+    model.config._attn_implementation = ATTENTION
+    return model
 
 
 def one_by_one(model: LlamaForCausalLM, prompt: list[int], source: list[int], grammar: Grammar, bias: dict) -> list[int]:
-    """The definition: no cache, no block, no batch."""
+    """The definition: no cache, no block, no batch, the whole vocabulary, transformers' own attention."""
+    model.config._attn_implementation = "sdpa"
     state, answer = State(), []
     while not grammar.ended(state, source):
         with torch.inference_mode():
             logits = model(torch.tensor([prompt + answer])).logits[0, -1]
-        token, _ = choose(logits, grammar.allowed(state, source), bias)
-        answer.append(token)
+        allowed = grammar.allowed(state, source)
+        scores = [float(logits[token]) + bias.get(token, 0.0) for token in allowed]
+        token = allowed[scores.index(max(scores))]
         state = grammar.step(state, token, source)
+        if not state.done:
+            answer.append(token)
+    model.config._attn_implementation = ATTENTION
     return answer
 
 
-@pytest.mark.parametrize("grammar", [SINGLE, SPELT], ids=["single", "spelt"])
+@pytest.mark.parametrize("grammar", [SINGLE, SPELT, LINKED], ids=["single", "spelt", "linked"])
 @pytest.mark.parametrize("block", [1, 3, 16])
 @pytest.mark.parametrize("seed", range(3))
 def test_blocks_equal_token_by_token(grammar: Grammar, block: int, seed: int) -> None:
@@ -51,14 +62,15 @@ def test_blocks_equal_token_by_token(grammar: Grammar, block: int, seed: int) ->
     prompts = [[draw.randrange(VOCABULARY) for _ in range(draw.randrange(1, 9))] for _ in sources]
     prefix = [7, 8, 9]
     bias = {2: 0.5, 10: -0.5}
-    found = decode(model, prefix, prompts, sources, grammar, block=block, bias=bias)
+    found = decode(model, prefix, prompts, sources, [grammar] * len(sources), block=block, bias=bias)
     tags = 0
     for answer, prompt, source in zip(found, prompts, sources):
         assert answer.tokens == one_by_one(model, prefix + prompt, source, grammar, bias)
         assert len(answer.probabilities) == len(answer.tokens) and all(0 < p <= 1 for p in answer.probabilities)
         tags += len(answer.tokens) - len(source)
-        for start, end, _ in grammar.spans(answer.tokens, source):
-            assert 0 <= start < end <= len(source)
+        spans, links = grammar.read(answer.tokens, source, answer.probabilities)
+        assert all(0 <= span.start < span.end <= len(source) and 0 < span.score <= 1 for span in spans)
+        assert all(early < late and spans[early].label != spans[late].label for late, early, _ in links)
     assert tags > 0  # the models do tag, so the blocks were interrupted
 
 
@@ -67,12 +79,13 @@ def test_ties_go_to_the_source() -> None:
     with torch.no_grad():
         model.lm_head.weight.zero_()  # every token ties at every step
     source = [20, 21, 22, 23]
-    (answer,) = decode(model, [], [[7]], [source], SINGLE, block=3)
+    (answer,) = decode(model, [], [[7]], [source], [SINGLE], block=3)
     assert answer.tokens == source == one_by_one(model, [7], source, SINGLE, {})
 
 
 def test_spans_nest_and_are_never_empty() -> None:
-    assert SINGLE.spans([2, 20, 4, 21, 6, 5, 22], [20, 21, 22]) == [(1, 2, "in"), (0, 2, "a")]
+    spans, links = SINGLE.read([2, 20, 4, 21, 6, 5, 22], [20, 21, 22])
+    assert [(s.start, s.end, s.label) for s in spans] == [(1, 2, "in"), (0, 2, "a")] and links == []
     assert 5 not in SINGLE.allowed(State(0, ("a",), False), [20])
     assert SINGLE.allowed(State(1, ("a",), True), [20]) == [5]  # at the end only closing is left
 
@@ -84,7 +97,7 @@ def test_a_note_that_spells_a_tag_is_copied() -> None:
         assert SPELT.allowed(state, source)[0] == token
         state = SPELT.step(state, token, source)
     assert SPELT.ended(state, source)
-    assert SPELT.spans(source, source) == []
+    assert SPELT.read(source, source) == ([], [])
     assert SPELT.allowed(State(), source) == [10]  # a tag would begin like the note, so it waits
 
 
@@ -93,3 +106,34 @@ def test_tags_that_cannot_be_told_apart_are_refused() -> None:
         Grammar({"a": [2], "b": [2, 3]}, {"a": [4], "b": [4]}, END, lambda opened, label: True)
     with pytest.raises(ValueError, match="same opening"):
         Grammar({"a": [2], "b": [2]}, {"a": [4], "b": [4]}, END, lambda opened, label: True)
+
+
+def test_what_is_written_is_read_again() -> None:
+    source = list(range(20, 32))
+    draw = random.Random(1)
+    for _ in range(300):
+        spans, place = [], 0
+        while place < len(source):
+            start = place + draw.randrange(3)
+            end = start + 1 + draw.randrange(3)
+            if end <= len(source):
+                spans.append((start, end, draw.choice("ab")))
+            place = end
+        links = []
+        for late, (_, _, label) in enumerate(spans):
+            before = [i for i in range(late) if spans[i][2] != label]
+            links += [(late, early) for early in before[len(before) - draw.randrange(3) :]] if before else []
+        answer, spans_lost, links_lost = LINKED.write(spans, links, source)
+        assert (spans_lost, links_lost) == (0, 0) and answer[-1] == END
+        read, read_links = LINKED.read(answer, source)
+        assert [(s.start, s.end, s.label) for s in read] == spans
+        assert sorted((late, early) for late, early, _ in read_links) == sorted(links)
+
+
+def test_what_no_answer_can_say_is_counted() -> None:
+    source = [20, 21, 22, 23]
+    _, spans_lost, links_lost = LINKED.write([(0, 2, "a"), (1, 3, "b")], [(0, 1)], source)  # they cross
+    assert (spans_lost, links_lost) == (1, 1)
+    spans = [(0, 1, "a"), (1, 2, "a"), (2, 3, "b")]
+    assert LINKED.write(spans, [(0, 2)], source)[1:] == (0, 1)  # the nearer "a" cannot be skipped
+    assert LINKED.write(spans, [(1, 2)], source)[1:] == (0, 0)

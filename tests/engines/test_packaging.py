@@ -86,7 +86,10 @@ def test_project_names_files_and_folders_that_exist() -> None:
     for part in scripts:
         if part.endswith((".py", ".cfg")):
             assert (ROOT / part).is_file(), part
-    assert {"corpus", "train", "evaluate", "package", "visualise", "finetune"} <= {c["name"] for c in project["commands"]}
+    commands = {c["name"] for c in project["commands"]}
+    assert {"corpus", "train-bert", "train-llama", "visualise", "finetune"} <= commands
+    assert {"train", "evaluate", "package"} <= set(project["workflows"])
+    assert {name for steps in project["workflows"].values() for name in steps} <= commands
 
 
 def test_shipped_wheels_are_at_most_60_megabytes() -> None:

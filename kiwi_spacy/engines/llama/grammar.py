@@ -3,7 +3,7 @@
 An answer without its tags is the source, whatever the model prefers; so no offset is ever searched for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 Tag = tuple[int, ...]  # the tokens of a tag: one of its own, or several that spell it
@@ -213,3 +213,53 @@ class Grammar:
                 say([source[place]])
         say([self.end])
         return answer, len(spans) - len(closed), len(links) - said
+
+
+class Locked(Grammar):
+    """A grammar whose top-level spans of some labels are given: answers mark these, and of the labels no others."""
+
+    def __init__(self, free: Grammar, given: Sequence[tuple[int, int, str]], labels: Collection[str]) -> None:
+        """Build a grammar for one source.
+
+        free (Grammar): What may be said besides.
+        given (Sequence): Spans (start, end, label) in source tokens, apart from each other.
+        labels (Collection[str]): The labels that answers say only where they are given.
+        """
+        self.__dict__.update(free.__dict__)
+        self.labels = frozenset(labels)
+        self.starts = {start: label for start, _, label in given}
+        self.ends = {start: end for start, end, _ in given}
+        self._begun = sorted(self.starts)
+
+    def _forced(self, state: State, source: Sequence[int]) -> Tag | None:
+        """Return the tag that must come here, links aside."""
+        opened = state.opened
+        if opened and opened[0] in self.labels:
+            start = max((s for s in self._begun if s <= state.place), default=None)
+            ends = start is not None and state.filled and self.ends[start] <= state.place
+            tag = self.closing[opened[-1]] if ends else None
+        elif state.place in self.starts:
+            tag = self.closing[opened[-1]] if opened else self.opening[self.starts[state.place]]
+        else:
+            tag = None
+        return None if tag and state.place < len(source) and tag[0] == source[state.place] else tag
+
+    def _tags(self, state: State, source: Sequence[int]) -> list[Tag]:
+        forced = self._forced(state, source)
+        links = [self.linking[label] for label in self._links(state)]
+        if forced is not None:
+            tags = [forced, *links]
+        else:
+            inside = bool(state.opened) and state.opened[0] in self.labels
+            tags = [tag for tag in super()._tags(state, source) if tag not in links]
+            barred = {self.opening[label] for label in self.labels}
+            if inside and len(state.opened) == 1:
+                barred |= {self.closing[state.opened[0]]}
+            tags = [tag for tag in tags if tag not in barred] + links
+        return [tag for tag in tags if state.place == len(source) or tag[0] != source[state.place]]
+
+    def allowed(self, state: State, source: Sequence[int]) -> list[int]:
+        forced = None if state.partial else self._forced(state, source)
+        if forced is None:
+            return super().allowed(state, source)
+        return [forced[0], *sorted({tag[0] for tag in self._tags(state, source)} - {forced[0]})]

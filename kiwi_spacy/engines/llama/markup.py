@@ -27,19 +27,19 @@ def tag_texts(schema: Schema) -> list[str]:
     return [CLOSING, *map(opening, labels), *map(linking, labels)]
 
 
-def make_grammar(schema: Schema, tokenizer: Any, end: int, *, links: bool = True) -> Grammar:
+def make_grammar(schema: Schema, tokenizer: Any, end: int, *, links: bool = True, modifiers: bool = True) -> Grammar:
     """Return the grammar of a schema's tags, as a tokenizer spells them.
 
     tokenizer: Of transformers. Tags that are tokens of its own stay one token each; others are spelt.
     end (int): The token that ends an answer.
-    links (bool): Whether answers name links.
+    links, modifiers (bool): Whether answers name links and mark modifiers.
     """
     own = tokenizer.get_added_vocab()
 
     def tokens(text: str) -> list[int]:
         return [own[text]] if text in own else tokenizer.encode(text, add_special_tokens=False)
 
-    labels = [*schema.entities, *schema.modifiers]
+    labels = [*schema.entities, *(schema.modifiers if modifiers else ())]
 
     def may_open(opened: tuple[str, ...], label: str) -> bool:
         if not opened:

@@ -4,24 +4,33 @@ Only answers are learned, and of an answer only what a copy-locked one decides: 
 next token of the source against the tags that are legal there. Prompts are those of inference.
 """
 
+import ctypes
+import hashlib
 import json
-import logging
 import math
 import random
+import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
+from spacy.training import Example
 from torch import Tensor
 from torch.nn import functional as F
 from transformers.cache_utils import DynamicCache
 
+from ...errors import TrainingError
+from .component import KiwiLLM
 from .grammar import Grammar, State
-
-logger = logging.getLogger("kiwi_spacy")
+from .local import LocalLlama, choose_dtype
+from .markup import gold_answer, label_of, make_grammar, read_source, tag_texts
+from .prompts import make_frame
+from .tasks import MarkupTask
+from .weights import PACKAGED, load_base, load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,8 @@ class Settings:
     rank, alpha, dropout: Of LoRA, on every linear layer of every block. rate, tag_rate: Highest
     learning rates of the adapter and of the tags' embeddings; both rise over the first `warmup` of
     the steps and fall to zero by a half cosine. batch_tokens: Tokens a step, padding included.
-    save_every: Seconds between checkpoints.
+    save_every: Seconds between checkpoints. own_tags: Whether tags become tokens of their own. quantize:
+    "nf4" holds the base in four bits, on CUDA.
     """
 
     epochs: float = 3.5
@@ -45,6 +55,8 @@ class Settings:
     batch_tokens: int = 1500
     seed: int = 0
     save_every: float = 240
+    own_tags: bool = True
+    quantize: str | None = None
 
 
 @dataclass
@@ -106,8 +118,6 @@ def attach(model: Any, tags: Sequence[int], settings: Settings) -> Any:
 
 def start_tags(model: Any, tokenizer: Any, tags: Sequence[str]) -> None:
     """Set the embeddings of new tags to the mean of what spells them, labels weighing as much as all the rest."""
-    from .markup import label_of
-
     ids = tokenizer.convert_tokens_to_ids(list(tags))
     for table in {id(t): t for t in (model.get_input_embeddings(), model.get_output_embeddings())}.values():
         weight = table.weight.data
@@ -205,6 +215,9 @@ class Tuner:
         self.optimizer = torch.optim.AdamW(
             [g for g in groups if g["params"]], lr=settings.rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
         )
+        # A checkpoint fits a run of the same settings over the same windows.
+        told = json.dumps([asdict(settings), self.prefix, [w.tokens for w in self.windows]])
+        self.run_id = hashlib.sha256(told.encode()).hexdigest()
         self.step = 0
         self.losses: list[float] = []
         self.plan = list(self._plan())
@@ -231,6 +244,7 @@ class Tuner:
         """
         self.model.train()
         begun = saved = time.monotonic()
+        first = self.step
         while self.step < len(self.plan):
             batch = self.plan[self.step]
             torch.manual_seed(self.settings.seed * 1_000_003 + self.step)  # of dropout: a resumed run draws the same
@@ -248,8 +262,10 @@ class Tuner:
             now = time.monotonic()
             if folder is not None and (self.step % 10 == 0 or self.step == len(self.plan)):
                 recent = self.losses[-10:]
-                logger.info(
-                    "step %d of %d, loss %.4f, %.0f s", self.step, len(self.plan), sum(recent) / len(recent), now - begun
+                left = (now - begun) / (self.step - first) * (len(self.plan) - self.step)
+                print(
+                    f"step {self.step}/{len(self.plan)}  loss {sum(recent) / len(recent):.4f}  {left / 60:.1f} min left",
+                    flush=True,
                 )
             if folder is not None and (now - saved > self.settings.save_every or self.step == len(self.plan)):
                 self.save(folder)
@@ -269,20 +285,24 @@ class Tuner:
         state = {
             "weights": {name: p.detach().cpu() for name, p in self._trained().items()},
             "optimizer": self.optimizer.state_dict(), "step": self.step, "losses": self.losses,
-            "settings": json.dumps(asdict(self.settings)),
+            "run": self.run_id,
         }
         torch.save(state, folder / "checkpoint.new")
         (folder / "checkpoint.new").replace(folder / "checkpoint.pt")
 
     def resume(self, folder: Path) -> bool:
-        """Go back to a folder's checkpoint, if it has one of the same settings; return whether it had."""
+        """Go back to a folder's checkpoint, if it has one; return whether it had.
+
+        RAISES (TrainingError): It belongs to a run of other settings or data.
+        """
         path = folder / "checkpoint.pt"
         if not path.is_file():
             return False
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["settings"] != json.dumps(asdict(self.settings)):
-            logger.warning("%s was made with other settings; training begins anew.", path)
-            return False
+        if state["run"] != self.run_id:
+            raise TrainingError(
+                f"{path} belongs to a run of other settings. Take another --output, or delete that folder to begin anew."
+            )
         with torch.no_grad():
             for name, parameter in self._trained().items():
                 parameter.copy_(state["weights"][name])
@@ -291,7 +311,91 @@ class Tuner:
         return True
 
 
-def count(windows: Iterable[Window]) -> tuple[int, int]:
-    """Return the tokens and the decisions of windows."""
-    windows = list(windows)
-    return sum(len(w.tokens) for w in windows), sum(len(w.places) for w in windows)
+def save_adapter(model: Any, tokenizer: Any, folder: Path, base: str) -> None:
+    """Write an adapter in half precision, with the tokenizer that holds its tags.
+
+    base (str): The base's name, for people: the adapter is loaded onto whatever base the pipeline names.
+    """
+    model.peft_config["default"].base_model_name_or_path = base
+    model.save_pretrained(folder, save_embedding_layers=False)
+    weights = folder / "adapter_model.safetensors"
+    halved = {name: tensor.half().contiguous() for name, tensor in load_file(weights).items()}
+    save_file(halved, weights, metadata={"format": "pt"})
+    tokenizer.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)  # peft's empty card
+
+
+def tune(
+    component: KiwiLLM, examples: Sequence[Example], output: Path, settings: Settings, *, device: str = "cpu",
+    seconds: float | None = None,
+) -> bool:
+    """Tune an adapter for a component's model on annotated pieces of notes, and give it to the model.
+
+    A run with the same settings and notes whose `output/checkpoint.pt` exists goes on from there.
+
+    seconds (float | None): Stop after so long, to go on another time.
+    RETURNS (bool): Whether the last step was reached; the adapter is in `output/adapter`.
+    RAISES (TrainingError): There is nothing to learn from, or the checkpoint belongs to another run.
+    """
+    task, local = component.task, component.model
+    if not isinstance(task, MarkupTask) or not isinstance(local, LocalLlama):
+        raise TrainingError("Only a kiwi task with kiwi.LocalLlama.v1 can be tuned; a server's model is tuned where it runs.")
+    _keep_memory()
+    torch.manual_seed(settings.seed)
+    tags = tag_texts(task.schema) if settings.own_tags else []
+    tokenizer = load_tokenizer(local.base, tags)
+    frame = make_frame(tokenizer, task.instruction, task.shots)
+    grammar = make_grammar(
+        task.schema, tokenizer, frame.end, links=task.kind != "entities", modifiers=task.kind != "entities"
+    )
+    windows, lost = [], [0, 0]
+    for example in examples:
+        source = read_source(tokenizer, example.reference.text)
+        if source.tokens:
+            answer, spans, links = gold_answer(example.reference, source, grammar)
+            lost = [lost[0] + spans, lost[1] + links]
+            windows.append(make_window([*source.tokens, *frame.after], source.tokens, answer, grammar))
+    if not any(w.places for w in windows):
+        raise TrainingError("No annotated notes to tune on.")
+    base = _base_to_tune(local, device, len(tokenizer), settings)
+    start_tags(base, tokenizer, tags)
+    model = attach(base, tokenizer.convert_tokens_to_ids(tags), settings)
+    tuner = Tuner(model, frame.before, windows, grammar, settings)
+    tuner.resume(output)
+    print(
+        f"{len(windows)} windows, {sum(len(w.tokens) for w in windows)} tokens; {lost[0]} spans and {lost[1]} links "
+        f"that no answer can say; step {tuner.step} of {len(tuner.plan)}", flush=True,
+    )
+    if not tuner.run(output, seconds):
+        return False
+    save_adapter(model, tokenizer, output / "adapter", local.base if local.base == PACKAGED else Path(local.base).name)
+    local.from_disk(output / "adapter")
+    return True
+
+
+def _base_to_tune(local: LocalLlama, device: str, vocabulary: int, settings: Settings) -> Any:
+    """Return the base in the format that it is tuned in: float32 on a CPU, bfloat16 on a GPU, four bits by QLoRA."""
+    if settings.quantize is None:
+        dtype = torch.float32 if device == "cpu" else choose_dtype("auto", device)
+        return load_base(local.base, dtype=dtype, device=device, vocabulary=vocabulary)
+    if settings.quantize != "nf4" or not device.startswith("cuda"):
+        raise TrainingError(f'quantize is "{settings.quantize}" on {device}; it must be null, or "nf4" on cuda.')
+    from peft import prepare_model_for_kbit_training
+    from transformers import BitsAndBytesConfig
+
+    four_bits = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16
+    )
+    model = load_base(
+        local.base, dtype=torch.bfloat16, vocabulary=vocabulary, quantization_config=four_bits, device_map={"": 0}
+    )
+    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+
+
+def _keep_memory() -> None:
+    """Keep freed memory for the next step: on Linux, mapping it anew costs more than the step itself."""
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent where the C library is another
+        if mallopt is not None:
+            for option, value in ((-4, 0), (-1, 2**31 - 1), (-2, 2**28)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
+                mallopt(option, value)

