@@ -102,7 +102,11 @@ def _load(pipeline: str, device: Device) -> "Language":
         except ValueError as error:
             raise KiwiError("No CUDA device can be used here. Leave out --device cuda.") from error
     try:
-        return spacy.load(pipeline)
+        nlp = spacy.load(pipeline)
+        for _, pipe in nlp.pipeline:
+            if device is not Device.cpu and hasattr(pipe, "to_device"):
+                pipe.to_device(device.value)
+        return nlp
     except KiwiError:
         raise
     except (OSError, ValueError, ImportError) as error:  # no note is read yet, so the message can be shown

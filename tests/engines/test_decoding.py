@@ -7,7 +7,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from kiwi_spacy.engines.llama.decoding import ATTENTION, decode
-from kiwi_spacy.engines.llama.grammar import Grammar, State
+from kiwi_spacy.engines.llama.grammar import Grammar, Locked, State
 
 END, VOCABULARY = 1, 40
 SINGLE = Grammar({"a": [2], "b": [3], "in": [4]}, {"a": [5], "b": [5], "in": [6]}, END, lambda opened, label: (
@@ -137,3 +137,22 @@ def test_what_no_answer_can_say_is_counted() -> None:
     spans = [(0, 1, "a"), (1, 2, "a"), (2, 3, "b")]
     assert LINKED.write(spans, [(0, 2)], source)[1:] == (0, 1)  # the nearer "a" cannot be skipped
     assert LINKED.write(spans, [(1, 2)], source)[1:] == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_given_spans_are_said_and_no_others_of_their_labels(seed: int) -> None:
+    model = tiny_llama(seed)
+    draw = random.Random(seed)
+    sources = [[draw.randrange(20, VOCABULARY) for _ in range(length)] for length in (4, 12, 25)]
+    given = [[(0, 2, "a"), (2, 3, "a")], [(5, 12, "a")], []]
+    grammars: list[Grammar] = [Locked(LINKED, spans, {"a"}) for spans in given]
+    bias = {3: 2.0, 2: 5.0}  # many of both labels, were they free
+    found = decode(model, [7], [[8]] * 3, sources, grammars, block=4, bias=bias)
+    others = 0
+    for answer, source, spans, grammar in zip(found, sources, given, grammars):
+        assert answer.tokens == one_by_one(model, [7, 8], source, grammar, bias)
+        marked, _ = grammar.read(answer.tokens, source)
+        assert [(s.start, s.end, s.label) for s in marked if s.label == "a"] == spans
+        others += sum(s.label == "b" for s in marked)
+        assert [t for t in answer.tokens if t >= 20] == source
+    assert others > 0

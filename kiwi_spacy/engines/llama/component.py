@@ -10,6 +10,7 @@ from spacy_llm.pipeline import LLMWrapper
 
 from ...relations import set_provenance
 from .exchange import Failure
+from .local import LocalLlama
 from .tasks import MarkupTask
 
 _SMALLEST = 40  # characters of a window that is not cut any more
@@ -52,6 +53,11 @@ class KiwiLLM(LLMWrapper):
     def model(self) -> Any:
         """What answers the prompts."""
         return self._model
+
+    def to_device(self, device: str) -> None:
+        """Compute elsewhere, from the next note on: cpu, cuda or mps; a server computes where it is."""
+        if isinstance(self._model, LocalLlama):
+            self._model.to_device(device)
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 16) -> Iterator[Doc]:
         """Yield the Docs of a stream, in order; a batch that fails is done note by note, so that others are not lost."""

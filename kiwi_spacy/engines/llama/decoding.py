@@ -19,6 +19,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from .grammar import Grammar, State
 
 ATTENTION = "kiwi_grouped"
+LONGEST_GUESS = 8  # source tokens of a span whose end is guessed; a wrong guess costs time alone
 
 
 def grouped_attention(
@@ -202,7 +203,9 @@ class _Run:
         self.cache = RowCache(model.config.num_hidden_layers)
         self.written = [0] * rows  # tokens of each row whose keys are final
         self.pending = [list(prompt) for prompt in prompts]  # final tokens that are not computed yet
-        self.drafts: list[list[int]] = [self.draft(row, self.states[row], {}) for row in range(rows)]
+        self.hints: list[dict[int, list[int]]] = [{} for _ in range(rows)]  # place > tags that may come before it
+        self.margins: list[dict[int, float]] = [{} for _ in range(rows)]  # place > how near a closing tag was
+        self.drafts: list[list[int]] = [self.draft(row) for row in range(rows)]
         if prefix:
             self.forward([list(prefix)], [0])
             self.cache.select([0] * rows)
@@ -224,20 +227,42 @@ class _Run:
             input_ids=padded, attention_mask=hidden, position_ids=places, past_key_values=self.cache, use_cache=True
         ).last_hidden_state
 
-    def draft(self, row: int, state: State, wanted: Mapping[int, int]) -> list[int]:
-        """Return a guess of what follows: the source, with the tags `wanted` before its tokens where they are legal."""
-        source, grammar = self.sources[row], self.grammars[row]
+    def draft(self, row: int) -> list[int]:
+        """Return a guess of what follows: the source, with the hinted tags before its tokens where they are legal."""
+        source, grammar, state = self.sources[row], self.grammars[row], self.states[row]
+        hints = {place: list(tags) for place, tags in self.hints[row].items()}
         tokens: list[int] = []
         while len(tokens) < self.block and not grammar.ended(state, source):
             allowed = grammar.allowed(state, source)
-            guess = wanted.get(state.place)
-            if guess is not None and guess in allowed and not state.partial:
-                wanted = {place: token for place, token in wanted.items() if place != state.place}
-            else:
-                guess = allowed[0]
+            guess = allowed[0]
+            waiting = hints.get(state.place)
+            while waiting and not state.partial:
+                hint = waiting.pop(0)
+                if hint in allowed:
+                    guess = hint
+                    break
+            opened = len(state.opened)
+            state_after = grammar.step(state, guess, source)
+            if len(state_after.opened) > opened:
+                self.guess_end(row, state_after, hints)
             tokens.append(guess)
-            state = grammar.step(state, guess, source)
+            state = state_after
         return tokens
+
+    def guess_end(self, row: int, state: State, hints: dict[int, list[int]]) -> None:
+        """Hint at a closing tag for the span that has just opened, unless there is one: where it came nearest to be said."""
+        closing = self.grammars[row].closing[state.opened[-1]]
+        if len(closing) > 1:
+            return
+        places = range(state.place + 1, min(state.place + LONGEST_GUESS, len(self.sources[row])) + 1)
+        following = next((place for place in places if hints.get(place)), None)
+        if following is not None and closing[0] in hints[following]:
+            return
+        ends = [place for place in places if following is None or place <= following]
+        if ends:
+            margins = self.margins[row]
+            best = max(ends, key=lambda place: margins.get(place, -1e9))
+            hints.setdefault(best, []).insert(0, closing[0])
 
     def answers(self) -> list[Answer]:
         """Go on until every row has ended."""
@@ -296,13 +321,21 @@ class _Run:
         self.written[row] += len(self.pending[row]) + kept
         self.pending[row] = [] if decided is None else [decided]
         # What the rest of this pass says of the places behind is of another past, but mostly right.
-        wanted: dict[int, int] = {}
+        hints: dict[int, list[int]] = {}
         ahead = self.states[row]
+        closing = grammar.closing[next(iter(grammar.closing))][0]
+        column = self.chooser.column[closing]
         for index, guess in enumerate(draft):
             if index > kept and not ahead.partial:
                 token, _ = self.chooser.choose(logits[index], grammar.allowed(ahead, source), own[index])
                 if token != own[index]:
-                    wanted.setdefault(ahead.place, token)
+                    hints.setdefault(ahead.place, []).append(token)
+                elif guess == token and not ahead.opened:
+                    self.margins[row][ahead.place] = float(logits[index][column] - logits[index][-1])
             ahead = grammar.step(ahead, guess, source)
+        for place, tags in self.hints[row].items():
+            if place > ahead.place:
+                hints[place] = tags
+        self.hints[row] = hints
         self.states[row] = state
-        self.drafts[row] = self.draft(row, state, wanted)
+        self.drafts[row] = self.draft(row)

@@ -235,7 +235,7 @@ class Locked(Grammar):
         """Return the tag that must come here, links aside."""
         opened = state.opened
         if opened and opened[0] in self.labels:
-            start = max((s for s in self._begun if s <= state.place), default=None)
+            start = max((s for s in self._begun if s < state.place), default=None)
             ends = start is not None and state.filled and self.ends[start] <= state.place
             tag = self.closing[opened[-1]] if ends else None
         elif state.place in self.starts:

@@ -75,6 +75,10 @@ class LocalLlama:
             self._model = model
         return self._model
 
+    def to_device(self, device: str) -> None:
+        """Compute elsewhere: the weights are read anew at the next prompt."""
+        self.device, self._model = device, None
+
     def __call__(self, prompts: Iterable[Iterable[Any]]) -> Iterable[Iterable[Any]]:
         """Return a Reply, or a Failure, for each prompt of each note; prompts of any other kind are refused."""
         notes = [list(note) for note in prompts]
