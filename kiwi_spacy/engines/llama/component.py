@@ -1,6 +1,7 @@
 """`kiwi_llm`: spacy-llm's component without what a hospital cannot have: remote defaults, lost batches, a cache of notes."""
 
 from collections.abc import Iterator
+from copy import copy
 from itertools import islice
 from typing import Any, Iterable, List  # noqa: UP035
 
@@ -9,6 +10,7 @@ from spacy.tokens import Doc
 from spacy_llm.pipeline import LLMWrapper
 
 from ...relations import set_provenance
+from ...schema import Schema
 from .exchange import Failure
 from .local import LocalLlama
 from .tasks import MarkupTask
@@ -45,6 +47,11 @@ class KiwiLLM(LLMWrapper):
         self.meta: dict[str, Any] = nlp._meta
 
     @property
+    def schema(self) -> Schema:
+        """The task's schema."""
+        return self._task.schema  # type: ignore[attr-defined, no-any-return]
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The labels that the task's answers use."""
         return self._task.labels  # type: ignore[attr-defined, no-any-return]
@@ -53,6 +60,12 @@ class KiwiLLM(LLMWrapper):
     def model(self) -> Any:
         """What answers the prompts."""
         return self._model
+
+    def with_model(self, model: Any) -> "KiwiLLM":
+        """Return a component of the same task with another model."""
+        other = copy(self)
+        other._model = model
+        return other
 
     def to_device(self, device: str) -> None:
         """Compute elsewhere, from the next note on: cpu, cuda or mps; a server computes where it is."""

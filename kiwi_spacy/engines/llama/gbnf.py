@@ -42,9 +42,10 @@ def grammar_text(prompt: Prompt) -> str:
         ends = i not in inside
         rules.append(_rule(f"e{i}", [f"{blank}{plain}e{after}"] * go + [f"{close}o{i}"] * ends))
         for label in nesting:
-            more = [f"{blank}{plain}p{number[label]}-{after}", f"{blank}{_any(inner[label])} {plain}m{number[label]}-{after}"] if go else []
-            rules.append(_rule(f"p{number[label]}-{i}", more + [f"{close}o{i}"] * ends))
-            rules.append(_rule(f"m{number[label]}-{i}", [f"{blank}{plain}m{number[label]}-{after}"] * go + [f"{close}p{number[label]}-{i}"]))
+            p, m = f"p{number[label]}-", f"m{number[label]}-"
+            more = [f"{blank}{plain}{p}{after}", f"{blank}{_any(inner[label])} {plain}{m}{after}"] if go else []
+            rules.append(_rule(f"{p}{i}", more + [f"{close}o{i}"] * ends))
+            rules.append(_rule(f"{m}{i}", [f"{blank}{plain}{m}{after}"] * go + [f"{close}{p}{i}"]))
     rules += [f"o{n} ::= {_quote(tail)}", f"e{n} ::= {close}o{n}"]
     for label in nesting:
         rules += [f"p{number[label]}-{n} ::= {close}o{n}", f"m{number[label]}-{n} ::= {close}p{number[label]}-{n}"]

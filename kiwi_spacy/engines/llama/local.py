@@ -96,7 +96,7 @@ class LocalLlama:
         rows: list[tuple[int, _Row]] = []
         for i, prompt in enumerate(prompts):
             if not isinstance(prompt, Prompt):
-                raise KiwiError("kiwi.LocalLlama.v1 answers the prompts of kiwi's own tasks: its answers are locked to their text.")
+                raise KiwiError("kiwi.LocalLlama.v1 answers prompts of kiwi's tasks alone: answers are locked to their text.")
             row = self._row(prompt)
             if len(row.source.tokens) > self.max_tokens:
                 answers[i] = Failure(f"longer than {self.max_tokens} tokens")
@@ -153,7 +153,8 @@ class LocalLlama:
     def _reply(self, row: _Row, tokens: list[int], probabilities: list[float]) -> Reply:
         schema = row.prompt.schema
         marked, linked = row.grammar.read(tokens, row.source.tokens, probabilities)
-        spans, index = [], {}
+        spans: list[tuple[int, int, str, float]] = []
+        index: dict[int, int] = {}
         for i, span in enumerate(marked):
             chars = row.source.chars(span.start, span.end)
             if chars is not None:

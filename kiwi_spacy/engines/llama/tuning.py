@@ -9,9 +9,10 @@ import hashlib
 import json
 import math
 import random
+import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from torch.nn import functional as F
 from transformers.cache_utils import DynamicCache
 
 from ...errors import TrainingError
+from ...scoring import create_scorer
 from .component import KiwiLLM
 from .grammar import Grammar, State
 from .local import LocalLlama, choose_dtype
@@ -40,13 +42,14 @@ class Settings:
     rank, alpha, dropout: Of LoRA, on every linear layer of every block. rate, tag_rate: Highest
     learning rates of the adapter and of the tags' embeddings; both rise over the first `warmup` of
     the steps and fall to zero by a half cosine. batch_tokens: Tokens a step, padding included.
-    save_every: Seconds between checkpoints. own_tags: Whether tags become tokens of their own. quantize:
+    save_every: Seconds between checkpoints. score_every: Epochs after which dev notes are annotated and the adapter that
+    finds their entities best is kept; 0 keeps the last. own_tags: Whether tags become tokens of their own. quantize:
     "nf4" holds the base in four bits, on CUDA.
     """
 
     epochs: float = 3.5
     rank: int = 32
-    alpha: float = 32
+    alpha: int = 32
     dropout: float = 0.0
     rate: float = 1e-3
     tag_rate: float = 1e-3
@@ -55,6 +58,7 @@ class Settings:
     batch_tokens: int = 1500
     seed: int = 0
     save_every: float = 240
+    score_every: float = 0
     own_tags: bool = True
     quantize: str | None = None
 
@@ -136,7 +140,7 @@ class Head:
 
     def __init__(self, model: Any, tags: Sequence[int]) -> None:
         layer = model.get_output_embeddings()
-        self.adapter = getattr(layer, "token_adapter", None)  # of peft's trainable tokens
+        self.adapter: Any = getattr(layer, "token_adapter", None)  # of peft's trainable tokens
         self.weight = (self.adapter.get_base_layer() if self.adapter is not None else layer).weight
         self.column = {token: i for i, token in enumerate(tags)}
         self.tags = torch.tensor(list(tags), device=self.weight.device)
@@ -186,9 +190,9 @@ def forward(model: Any, prefix: Sequence[int], batch: Sequence[Window]) -> Tenso
     if prefix:
         with torch.no_grad():
             first = inner(input_ids=torch.tensor([list(prefix)], device=device), use_cache=True).past_key_values
-        cache = DynamicCache.from_legacy_cache(
-            tuple((k.expand(len(batch), -1, -1, -1), v.expand(len(batch), -1, -1, -1)) for k, v in first.to_legacy_cache())
-        )
+        rows = (len(batch), -1, -1, -1)
+        shared: Any = tuple((k.expand(rows), v.expand(rows)) for k, v in first.to_legacy_cache())
+        cache = DynamicCache.from_legacy_cache(shared)
     # Padding stands at the end, where nothing looks at it.
     positions = torch.arange(n, n + longest, device=device)[None].expand(len(batch), -1)
     sees = torch.arange(n + longest, device=device)[None] <= torch.arange(n, n + longest, device=device)[:, None]
@@ -220,6 +224,7 @@ class Tuner:
         self.run_id = hashlib.sha256(told.encode()).hexdigest()
         self.step = 0
         self.losses: list[float] = []
+        self.best = -1.0  # of `watch`
         self.plan = list(self._plan())
 
     def _plan(self) -> Iterator[list[Window]]:
@@ -237,10 +242,14 @@ class Tuner:
             return (step + 1) / warm
         return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, len(self.plan) - warm)))
 
-    def run(self, folder: Path | None = None, seconds: float | None = None) -> bool:
+    def run(
+        self, folder: Path | None = None, seconds: float | None = None, *, watch: Callable[[], None] | None = None,
+        every: int = 0,
+    ) -> bool:
         """Go on to the last step; return whether it was reached.
 
-        folder (Path | None): Where checkpoints and the log are written. seconds (float | None): Stop after so long.
+        folder (Path | None): Where checkpoints are written. seconds (float | None): Stop after so long.
+        watch (Callable | None): Called after each `every` steps, and after the last.
         """
         self.model.train()
         begun = saved = time.monotonic()
@@ -270,6 +279,9 @@ class Tuner:
             if folder is not None and (now - saved > self.settings.save_every or self.step == len(self.plan)):
                 self.save(folder)
                 saved = now
+            if watch is not None and (self.step == len(self.plan) or (every and self.step % every == 0)):
+                watch()
+                self.model.train()
             if seconds is not None and now - begun > seconds and self.step < len(self.plan):
                 if folder is not None:
                     self.save(folder)
@@ -285,6 +297,7 @@ class Tuner:
         state = {
             "weights": {name: p.detach().cpu() for name, p in self._trained().items()},
             "optimizer": self.optimizer.state_dict(), "step": self.step, "losses": self.losses,
+            "best": self.best,
             "run": self.run_id,
         }
         torch.save(state, folder / "checkpoint.new")
@@ -307,7 +320,7 @@ class Tuner:
             for name, parameter in self._trained().items():
                 parameter.copy_(state["weights"][name])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.losses = state["step"], state["losses"]
+        self.step, self.losses, self.best = state["step"], state["losses"], state["best"]
         return True
 
 
@@ -326,13 +339,14 @@ def save_adapter(model: Any, tokenizer: Any, folder: Path, base: str) -> None:
 
 
 def tune(
-    component: KiwiLLM, examples: Sequence[Example], output: Path, settings: Settings, *, device: str = "cpu",
-    seconds: float | None = None,
+    component: KiwiLLM, examples: Sequence[Example], output: Path, settings: Settings, *, dev: Sequence[Example] = (),
+    device: str = "cpu", seconds: float | None = None,
 ) -> bool:
     """Tune an adapter for a component's model on annotated pieces of notes, and give it to the model.
 
     A run with the same settings and notes whose `output/checkpoint.pt` exists goes on from there.
 
+    dev (Sequence[Example]): Whole notes to choose the adapter by, where `score_every` says so.
     seconds (float | None): Stop after so long, to go on another time.
     RETURNS (bool): Whether the last step was reached; the adapter is in `output/adapter`.
     RAISES (TrainingError): There is nothing to learn from, or the checkpoint belongs to another run.
@@ -366,11 +380,35 @@ def tune(
         f"{len(windows)} windows, {sum(len(w.tokens) for w in windows)} tokens; {lost[0]} spans and {lost[1]} links "
         f"that no answer can say; step {tuner.step} of {len(tuner.plan)}", flush=True,
     )
-    if not tuner.run(output, seconds):
+    name = local.base if local.base == PACKAGED else Path(local.base).name
+    choosing = bool(settings.score_every and dev)
+
+    def watch() -> None:
+        save_adapter(model, tokenizer, output / "candidate", name)
+        found = _score(component, dev, output / "candidate", device)
+        print(f"step {tuner.step}  entities exact F1 on {len(dev)} dev notes {found:.4f}", flush=True)
+        if found > tuner.best:
+            tuner.best = found
+            shutil.rmtree(output / "adapter", ignore_errors=True)
+            shutil.copytree(output / "candidate", output / "adapter")
+        tuner.save(output)
+
+    every = max(1, round(len(tuner.plan) / settings.epochs * settings.score_every)) if choosing else 0
+    if not tuner.run(output, seconds, watch=watch if choosing else None, every=every):
         return False
-    save_adapter(model, tokenizer, output / "adapter", local.base if local.base == PACKAGED else Path(local.base).name)
+    if not choosing:
+        save_adapter(model, tokenizer, output / "adapter", name)
     local.from_disk(output / "adapter")
     return True
+
+
+def _score(component: KiwiLLM, dev: Sequence[Example], adapter: Path, device: str) -> float:
+    """Return the exact F1 of entities that a component finds with an adapter."""
+    local: LocalLlama = component.model
+    trial = LocalLlama(local.base, adapter=str(adapter), device=device, dtype=local.dtype, bias=local.bias)
+    docs = component.with_model(trial).pipe([eg.predicted.copy() for eg in dev])
+    scores = create_scorer()([Example(doc, eg.reference) for doc, eg in zip(docs, dev)])
+    return float(scores["kiwi_entities_f"] or 0.0)
 
 
 def _base_to_tune(local: LocalLlama, device: str, vocabulary: int, settings: Settings) -> Any:
