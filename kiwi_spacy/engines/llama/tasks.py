@@ -173,6 +173,8 @@ def _read_shots(path: str | None, schema: Schema) -> list[Shot]:
             if problems:
                 raise KiwiError(f"{path}, line {number}: the markup does not fit its text ({', '.join(problems)}).")
             shots.append(shot)
+    except KiwiError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise KiwiError(
             f'{path}: examples are lines of {{"text": ..., "markup": ...}}; found {type(error).__name__}.'
