@@ -15,20 +15,10 @@ from pathlib import Path
 
 import spacy
 import torch
+from passes import best_batch, forward_pass
 from spacy.tokens import Doc
 
 from kiwi_spacy.engines.llama.decoding import Effort
-
-
-def plain(model: torch.nn.Module, rows: list[list[int]], batch_size: int) -> float:
-    """Return the seconds of one forward pass over all windows, sorted by length."""
-    began = time.perf_counter()
-    with torch.inference_mode():
-        for first in range(0, len(rows), batch_size):
-            batch = rows[first : first + batch_size]
-            longest = max(map(len, batch))
-            model(torch.tensor([row + [0] * (longest - len(row)) for row in batch]), use_cache=False)
-    return time.perf_counter() - began
 
 
 def published(local: object, instruction: str, docs: list[Doc]) -> tuple[float, int]:
@@ -70,13 +60,16 @@ def main() -> None:
     docs = [nlp.make_doc(text) for text in texts]
     rows = [local.tokenizer.encode(doc.text[a:b], add_special_tokens=False) for doc in docs for a, b in task.windows(doc)]
     rows.sort(key=len)
-    times = {size: plain(local.model, rows, size) for size in (4, 8, 16)}
-    best = min(times, key=lambda size: times[size])
+
+    def forward(ids: torch.Tensor) -> None:
+        local.model(ids, use_cache=False)
+
+    best = best_batch(forward, rows, (4, 8, 16))
     tokens = sum(map(len, rows))
     print(f"{len(texts)} notes, {len(rows)} windows, {tokens} tokens; best batch {best}; {torch.get_num_threads()} threads")
     alone, whole = [], []
     for _ in range(args.passes):
-        alone.append(plain(local.model, rows, best))
+        alone.append(forward_pass(forward, rows, best))
         local.effort = Effort()
         began = time.perf_counter()
         for _doc in nlp.pipe(texts):

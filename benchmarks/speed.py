@@ -13,18 +13,7 @@ from pathlib import Path
 
 import spacy
 import torch
-
-
-def bare(model: torch.nn.Module, rows: list[list[int]], batch_size: int) -> float:
-    """Return the seconds of one forward pass over all rows of word pieces, sorted by length."""
-    began = time.perf_counter()
-    with torch.inference_mode():
-        for first in range(0, len(rows), batch_size):
-            batch = rows[first : first + batch_size]
-            longest = max(map(len, batch))
-            ids = torch.tensor([row + [0] * (longest - len(row)) for row in batch])
-            model(ids, attention_mask=(ids != 0).long())
-    return time.perf_counter() - began
+from passes import best_batch, forward_pass
 
 
 def main() -> None:
@@ -41,13 +30,16 @@ def main() -> None:
     windows = transformer.attrs["get_spans"]
     rows = [tokenizer(span.text)["input_ids"] for doc in map(nlp.make_doc, texts) for span in windows.cut(doc)]
     rows.sort(key=len)
-    times = {size: bare(model, rows, size) for size in (4, 8, 16, 32)}
-    best = min(times, key=lambda size: times[size])
+
+    def forward(ids: torch.Tensor) -> None:
+        model(ids, attention_mask=(ids != 0).long())
+
+    best = best_batch(forward, rows, (4, 8, 16, 32))
     pieces = sum(map(len, rows))
     print(f"{len(texts)} notes, {len(rows)} windows, {pieces} word pieces; best batch {best}; {torch.get_num_threads()} threads")
     alone, whole = [], []
     for _ in range(args.passes):
-        alone.append(bare(model, rows, best))
+        alone.append(forward_pass(forward, rows, best))
         began = time.perf_counter()
         for _doc in nlp.pipe(texts):
             pass

@@ -1,6 +1,5 @@
 """Run a pipeline over files and write what it finds; a run can be stopped and started again."""
 
-import ctypes
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from tqdm import tqdm
 from .errors import FormatError, KiwiError
 from .formats.inputs import plan_notes
 from .formats.outputs import Format, check_name, open_writer
+from .memory import give_back
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def extract(
                         else:
                             failed.append((name, result))
                         progress.update()
-                _give_back()
+                give_back()
     finally:
         nlp.max_length = max_length
         writer.close()
@@ -117,14 +117,6 @@ def _annotate(nlp: Language, batch: list[tuple[str, str]]) -> Iterator[tuple[str
             yield name, nlp(text)
         except Exception as error:
             yield name, _reason(error)
-
-
-def _give_back() -> None:
-    """Give freed memory back to the system; the C library of Linux else keeps the most that any batch took."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # absent where the C library is another
-        if trim is not None:
-            trim(0)
 
 
 def _reason(error: Exception, source: str = "the pipeline") -> str:

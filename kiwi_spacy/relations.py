@@ -11,7 +11,7 @@ Links and scores are plain numbers and strings in `doc.user_data`, so they survi
     span._.is_negated, is_uncertain, is_conditional, is_somebody_else
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +129,13 @@ def count_problem(doc: Doc, kind: str, times: int = 1) -> None:
 def set_provenance(doc: Doc, **entries: str) -> None:
     """Note where the Doc's annotations come from: pipeline, version, engine, weights."""
     doc.user_data[_PROVENANCE] = {**doc.user_data.get(_PROVENANCE, {}), **entries}
+
+
+def name_pipeline(meta: Mapping[str, Any]) -> dict[str, str]:
+    """Return the provenance that a pipeline's meta gives: its installed name and its version."""
+    return {
+        "pipeline": f"{meta.get('lang', '')}_{meta.get('name', '')}", "version": str(meta.get("version", "")),
+    }
 
 
 def get_provenance(doc: Doc) -> dict[str, str]:

@@ -51,6 +51,7 @@ def side_by_side(docs: dict[str, Doc]) -> str:
         answers = [found.get(place, "-") for found in said.values()]
         if len(set(answers)) > 1:
             rows.append([" ".join(text[slice(*place)].split()), *answers])
+    rows = [[cell if len(cell) <= 56 else cell[:53] + "..." for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [["", *docs], *rows]) for i in range(len(docs) + 1)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in [["", *docs], *rows]]
     return "\n".join(lines) if rows else "They agree on every entity and its modifiers."

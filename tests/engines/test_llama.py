@@ -14,12 +14,13 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from kiwi_spacy import get_relations
+from kiwi_spacy.engines.llama.adapter import attach, save_adapter, start_tags
 from kiwi_spacy.engines.llama.exchange import Failure, Found, Prompt, Reply, align
 from kiwi_spacy.engines.llama.local import LocalLlama
 from kiwi_spacy.engines.llama.markup import as_text, gold_answer, make_grammar, read_source, tag_texts
 from kiwi_spacy.engines.llama.prompts import FOLDER, make_frame, render_instruction
 from kiwi_spacy.engines.llama.tasks import FAILURES
-from kiwi_spacy.engines.llama.tuning import Settings, attach, start_tags, tune
+from kiwi_spacy.engines.llama.tuning import Settings, tune
 from kiwi_spacy.engines.llama.weights import load_base, load_tokenizer
 from kiwi_spacy.errors import KiwiError, TrainingError
 from kiwi_spacy.formats.corpus import cut, read_docs
@@ -328,7 +329,7 @@ def test_the_merged_model_is_the_tuned_one(tiny: Path, tmp_path: Path) -> None:
     tokenizer = load_tokenizer(str(tiny), tags)
     base = load_base(str(tiny), vocabulary=len(tokenizer))
     start_tags(base, tokenizer, tags)
-    model = attach(base, tokenizer.convert_tokens_to_ids(tags), Settings(rank=2))
+    model = attach(base, tokenizer.convert_tokens_to_ids(tags), rank=2, alpha=32, dropout=0.0)
     with torch.no_grad():
         for _name, parameter in model.named_parameters():
             if parameter.requires_grad:
@@ -336,8 +337,6 @@ def test_the_merged_model_is_the_tuned_one(tiny: Path, tmp_path: Path) -> None:
     tokens = torch.tensor([[5, 60, 70, tokenizer.convert_tokens_to_ids(tags[1]), 80]])
     with torch.inference_mode():
         tuned_logits = model(tokens).logits
-    from kiwi_spacy.engines.llama.tuning import save_adapter
-
     save_adapter(model, tokenizer, tmp_path / "adapter", "tiny")
     local = LocalLlama(str(tiny), adapter=str(tmp_path / "adapter"))
     with torch.inference_mode():

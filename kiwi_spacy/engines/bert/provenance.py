@@ -7,7 +7,7 @@ import srsly
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ...relations import set_provenance
+from ...relations import name_pipeline, set_provenance
 
 
 class Provenance:
@@ -19,11 +19,7 @@ class Provenance:
         self.weights = weights
 
     def __call__(self, doc: Doc) -> Doc:
-        meta = self.meta
-        name = f"{meta.get('lang', '')}_{meta.get('name', '')}"
-        set_provenance(
-            doc, pipeline=name, version=str(meta.get("version", "")), engine=self.engine, weights=self.weights
-        )
+        set_provenance(doc, **name_pipeline(self.meta), engine=self.engine, weights=self.weights)
         return doc
 
     def to_bytes(self, **kwargs: Any) -> bytes:

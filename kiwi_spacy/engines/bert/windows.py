@@ -1,6 +1,5 @@
 """The shared encoder: spacy-transformers' model over windows that hold every word piece of a note."""
 
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ from spacy_transformers.layers import TransformerModel
 from thinc.api import Model
 from transformers.utils import ModelOutput
 
+from ..workers import ForkGuard
 from .backbones import backbone_path
 from .tokens import marks, orths
 
@@ -30,7 +30,7 @@ class Windows:
         self.max_pieces = max_pieces
         self.model: Model | None = None
         self._pieces: dict[int, int] = {}
-        self._process = os.getpid()
+        self._fork = ForkGuard()
 
     def count(self, doc: Doc) -> list[int]:
         """Return the number of word pieces of each token."""
@@ -50,11 +50,7 @@ class Windows:
 
     def __call__(self, docs: list[Doc]) -> list[list[Span]]:
         """Return each Doc's windows, in order; together they hold all its tokens."""
-        if os.getpid() != self._process:
-            # A worker of nlp.pipe(n_process=2), and the first layer that computes there. A fork does not take
-            # OpenMP's threads along, and computing with more than one would wait for them for ever.
-            torch.set_num_threads(1)
-            self._process = os.getpid()
+        self._fork.check()  # the first layer that computes in a worker
         return [self.cut(doc) for doc in docs]
 
     def cut(self, doc: Doc) -> list[Span]:

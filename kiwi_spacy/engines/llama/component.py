@@ -9,7 +9,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy_llm.pipeline import LLMWrapper
 
-from ...relations import set_provenance
+from ...relations import name_pipeline, set_provenance
 from ...schema import Schema
 from .exchange import Failure
 from .local import LocalLlama
@@ -102,16 +102,11 @@ class KiwiLLM(LLMWrapper):
                 else:
                     answers[i].append((window, reply))
             todo = again
+        weights = self._model.describe() if hasattr(self._model, "describe") else type(self._model).__name__
         for doc, found in zip(docs, answers):
             task.fill(doc, sorted(found, key=lambda item: item[0]))
-            set_provenance(
-                doc, pipeline=f"{self.meta.get('lang', '')}_{self.meta.get('name', '')}",
-                version=str(self.meta.get("version", "")), engine="llama", weights=self._weights(),
-            )
+            set_provenance(doc, **name_pipeline(self.meta), engine="llama", weights=weights)
         return docs
-
-    def _weights(self) -> str:
-        return self._model.describe() if hasattr(self._model, "describe") else type(self._model).__name__
 
 
 def _halves(text: str, start: int, end: int) -> list[tuple[int, int]]:

@@ -83,7 +83,7 @@ def mark(text: str, spans: Sequence[tuple[int, int, str]]) -> str:
     return "".join([*out, text[last:]])
 
 
-_TAG = re.compile(r"""<span class=["']?([A-Za-z_]+)["']?>|</span>|<ref class=["']?([A-Za-z_]+)["']?/>""")
+_TAG = re.compile(r"""<span class=["']?([^"'<>]+)["']?>|</span>|<ref class=["']?([^"'<>/]+)["']?/>""")
 
 
 def align(answer: str, text: str, schema: Schema) -> Found:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ import torch
 from spacy_llm.registry import registry
 
 from ...errors import KiwiError
+from ..workers import ForkGuard
+from .adapter import merge_adapter
 from .decoding import ATTENTION, Effort, decode
 from .exchange import Failure, Found, Prompt, Reply
 from .grammar import Grammar, Locked
@@ -29,7 +30,6 @@ class _Row:
     source: Source
     frame: Frame
     grammar: Grammar
-    place: tuple[int, int]
 
     @property
     def length(self) -> int:
@@ -49,7 +49,7 @@ class LocalLlama:
         self.bias, self.block, self.cache_tokens, self.max_tokens = dict(bias or {}), block, cache_tokens, max_tokens
         self.context_length = context_length
         self.effort = Effort()
-        self._process = os.getpid()
+        self._fork = ForkGuard()
         self._model: Any = None
         self._tokenizer: Any = None
         self._frames: dict[tuple[str, Any], Frame] = {}
@@ -88,10 +88,7 @@ class LocalLlama:
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply | Failure]:
         """Return the answers in order; many windows are decoded together, those of like length side by side."""
-        if os.getpid() != self._process:
-            # A worker of nlp.pipe(n_process=2). A fork does not take torch's threads along, and waits for them for ever.
-            torch.set_num_threads(1)
-            self._process = os.getpid()
+        self._fork.check()
         answers: list[Reply | Failure] = [Failure("not answered")] * len(prompts)
         rows: list[tuple[int, _Row]] = []
         for i, prompt in enumerate(prompts):
@@ -134,7 +131,7 @@ class LocalLlama:
                     given.append((*place, label))
                     last = place[1]
             grammar = Locked(grammar, given, prompt.schema.entities)
-        return _Row(prompt, source, frame, grammar, (0, 0))
+        return _Row(prompt, source, frame, grammar)
 
     def _decode(self, rows: list[_Row]) -> list[Reply | Failure]:
         try:
@@ -244,22 +241,6 @@ def choose_dtype(name: str, device: str) -> torch.dtype:
         fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
         return torch.bfloat16 if fast else torch.float32
     return torch.float32
-
-
-def merge_adapter(model: Any, folder: Path) -> Any:
-    """Return a base model with a PEFT adapter merged into it.
-
-    RAISES (KiwiError): The adapter is of another base.
-    """
-    from peft import PeftModel
-
-    try:
-        return PeftModel.from_pretrained(model, str(folder), local_files_only=True).merge_and_unload().eval()
-    except RuntimeError:  # shapes that do not fit
-        raise KiwiError(
-            f"The adapter in '{folder}' does not fit the base model: it was trained on another. "
-            "Name that one as the model's base."
-        ) from None
 
 
 @registry.llm_models("kiwi.LocalLlama.v1")

@@ -12,7 +12,7 @@ import httpx
 from spacy_llm.registry import registry
 
 from ...errors import KiwiError
-from .exchange import Failure, Found, Prompt, Reply, align, mark
+from .exchange import Failure, Prompt, Reply, align, mark
 from .gbnf import grammar_text
 
 Lock = Literal["llama.cpp", "vllm"]
@@ -102,7 +102,7 @@ class LocalServer:
         found = align(answer, prompt.text, prompt.schema)
         if "answer cut short" in found.problems and not found.spans and self.lock:
             return Failure("the answer was cut")
-        return Reply(answer, Found(found.spans, found.links, found.problems))
+        return Reply(answer, found)
 
     def describe(self) -> str:
         """Return the model's name; a server does not show its weights."""

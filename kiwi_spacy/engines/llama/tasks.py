@@ -4,7 +4,7 @@
 alone; `kiwi.Relations.v1` for the modifiers and links of the entities that a Doc has.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Iterable, List, Optional, Tuple  # noqa: UP035  (spacy-llm looks for typing's own names)
 
@@ -19,7 +19,7 @@ from ...formats.docs import fill_doc
 from ...relations import count_problem
 from ...schema import Schema, load_schema
 from ...scoring import create_scorer
-from .exchange import Failure, Found, Prompt, Reply, align
+from .exchange import Failure, Prompt, Reply, align
 from .prompts import FOLDER, Shot, render_instruction
 
 FAILURES = "kiwi_failures"  # in doc.user_data: [start_char, end_char, reason] of windows without an answer
@@ -102,7 +102,7 @@ class MarkupTask:
                 failures.append([start, end, str(answer)])
                 count_problem(doc, "window without an answer")
                 continue
-            found = answer.found if isinstance(answer, Reply) else self._read(str(answer), doc.text[start:end])
+            found = answer.found if isinstance(answer, Reply) else align(str(answer), doc.text[start:end], self.schema)
             for kind, times in found.problems.items():
                 count_problem(doc, kind, times)
             for i, (a, b, label, score) in enumerate(found.spans):
@@ -118,9 +118,6 @@ class MarkupTask:
         if failures:
             doc.user_data[FAILURES] = failures
         return fill_doc(doc, spans, links, self.schema, scores=scores)
-
-    def _read(self, answer: str, text: str) -> Found:
-        return align(answer, text, self.schema)
 
     def scorer(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """Score a batch of Examples as `kiwi.Scorer.v1` does."""
@@ -180,9 +177,6 @@ def _read_shots(path: str | None, schema: Schema) -> list[Shot]:
             f'{path}: examples are lines of {{"text": ..., "markup": ...}}; found {type(error).__name__}.'
         ) from None
     return shots
-
-
-Task = Callable[..., Any]
 
 
 @registry.llm_tasks("kiwi.Joint.v1")

@@ -4,13 +4,11 @@ Only answers are learned, and of an answer only what a copy-locked one decides: 
 next token of the source against the tags that are legal there. Prompts are those of inference.
 """
 
-import ctypes
 import hashlib
 import json
 import math
 import random
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -18,18 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from spacy.training import Example
 from torch import Tensor
 from torch.nn import functional as F
 from transformers.cache_utils import DynamicCache
 
+from ... import memory
 from ...errors import TrainingError
 from ...scoring import create_scorer
+from .adapter import attach, save_adapter, start_tags
 from .component import KiwiLLM
 from .grammar import Grammar, State
 from .local import LocalLlama, choose_dtype
-from .markup import gold_answer, label_of, make_grammar, read_source, tag_texts
+from .markup import gold_answer, make_grammar, read_source, tag_texts
 from .prompts import make_frame
 from .tasks import MarkupTask
 from .weights import PACKAGED, load_base, load_tokenizer
@@ -47,7 +46,7 @@ class Settings:
     "nf4" holds the base in four bits, on CUDA.
     """
 
-    epochs: float = 3.5
+    epochs: float = 3.0
     rank: int = 32
     alpha: int = 32
     dropout: float = 0.0
@@ -102,37 +101,6 @@ def batches(windows: Sequence[Window], tokens: int, order: random.Random) -> lis
         made[-1].append(window)
     order.shuffle(made)
     return [batch for batch in made if batch]
-
-
-def attach(model: Any, tags: Sequence[int], settings: Settings) -> Any:
-    """Return a base model with a fresh adapter: LoRA on its linear layers, trained rows for its tags."""
-    from peft import LoraConfig, get_peft_model
-
-    rows = None
-    if tags:
-        tied = model.config.tie_word_embeddings
-        rows = {"embed_tokens": list(tags)} if tied else {"embed_tokens": list(tags), "lm_head": list(tags)}
-    config = LoraConfig(
-        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, task_type="CAUSAL_LM",
-        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-        trainable_token_indices=rows,
-    )
-    return get_peft_model(model, config)
-
-
-def start_tags(model: Any, tokenizer: Any, tags: Sequence[str]) -> None:
-    """Set the embeddings of new tags to the mean of what spells them, labels weighing as much as all the rest."""
-    ids = tokenizer.convert_tokens_to_ids(list(tags))
-    for table in {id(t): t for t in (model.get_input_embeddings(), model.get_output_embeddings())}.values():
-        weight = table.weight.data
-        for tag, id_ in zip(tags, ids):
-            spelt = tokenizer(tag, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-            row = weight[spelt].float().mean(0)
-            label = label_of(tag)
-            if label:
-                words = tokenizer.encode(" " + label.replace("_", " "), add_special_tokens=False)
-                row = (row + weight[words].float().mean(0)) / 2
-            weight[id_] = row.to(weight.dtype)
 
 
 class Head:
@@ -324,20 +292,6 @@ class Tuner:
         return True
 
 
-def save_adapter(model: Any, tokenizer: Any, folder: Path, base: str) -> None:
-    """Write an adapter in half precision, with the tokenizer that holds its tags.
-
-    base (str): The base's name, for people: the adapter is loaded onto whatever base the pipeline names.
-    """
-    model.peft_config["default"].base_model_name_or_path = base
-    model.save_pretrained(folder, save_embedding_layers=False)
-    weights = folder / "adapter_model.safetensors"
-    halved = {name: tensor.half().contiguous() for name, tensor in load_file(weights).items()}
-    save_file(halved, weights, metadata={"format": "pt"})
-    tokenizer.save_pretrained(folder)
-    (folder / "README.md").unlink(missing_ok=True)  # peft's empty card
-
-
 def tune(
     component: KiwiLLM, examples: Sequence[Example], output: Path, settings: Settings, *, dev: Sequence[Example] = (),
     device: str = "cpu", seconds: float | None = None,
@@ -354,7 +308,7 @@ def tune(
     task, local = component.task, component.model
     if not isinstance(task, MarkupTask) or not isinstance(local, LocalLlama):
         raise TrainingError("Only a kiwi task with kiwi.LocalLlama.v1 can be tuned; a server's model is tuned where it runs.")
-    _keep_memory()
+    memory.keep()
     torch.manual_seed(settings.seed)
     tags = tag_texts(task.schema) if settings.own_tags else []
     tokenizer = load_tokenizer(local.base, tags)
@@ -373,7 +327,9 @@ def tune(
         raise TrainingError("No annotated notes to tune on.")
     base = _base_to_tune(local, device, len(tokenizer), settings)
     start_tags(base, tokenizer, tags)
-    model = attach(base, tokenizer.convert_tokens_to_ids(tags), settings)
+    model = attach(
+        base, tokenizer.convert_tokens_to_ids(tags), rank=settings.rank, alpha=settings.alpha, dropout=settings.dropout
+    )
     tuner = Tuner(model, frame.before, windows, grammar, settings)
     tuner.resume(output)
     print(
@@ -428,12 +384,3 @@ def _base_to_tune(local: LocalLlama, device: str, vocabulary: int, settings: Set
         local.base, dtype=torch.bfloat16, vocabulary=vocabulary, quantization_config=four_bits, device_map={"": 0}
     )
     return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-
-
-def _keep_memory() -> None:
-    """Keep freed memory for the next step: on Linux, mapping it anew costs more than the step itself."""
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent where the C library is another
-        if mallopt is not None:
-            for option, value in ((-4, 0), (-1, 2**31 - 1), (-2, 2**28)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
-                mallopt(option, value)

@@ -1,7 +1,9 @@
 """The weights of a local LLaMA: a model directory or GGUF file, its tokenizer, tags of its own, an adapter."""
 
 import importlib.util
+import io
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +85,8 @@ def _quietly(load: Any, folder: Path, gguf: str | None, **options: Any) -> Any:
     if gguf is not None:
         options["gguf_file"] = gguf
     try:
-        return load(folder, local_files_only=True, **options)
+        with redirect_stderr(io.StringIO()):  # the bars over a GGUF file's tensors heed no setting
+            return load(folder, local_files_only=True, **options)
     finally:
         transformers_logging.set_verbosity(level)
         if bars:
