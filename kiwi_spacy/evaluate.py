@@ -31,7 +31,7 @@ def evaluate(
     schema (str | None): A schema file; by default the pipeline's own schema, or else the packaged one.
     text_dir (str | None): The folder of the texts, where they are not beside the annotations.
     RETURNS (dict): "notes", how many; the figures of each task, as of `Scores.to_dict`, among them
-        "relations_given_gold" where a pipe is named "kiwi_relations"; "problems", the sum of
+        "relations_given_gold" where the pipeline can link given spans; "problems", the sum of
         `doc._.problems`, those of the gold notes marked so; "table", all of it as text.
     RAISES (KiwiError): There is nothing to score, or the pipeline fails on a note.
     """
@@ -45,12 +45,15 @@ def evaluate(
     problems: Counter[str] = Counter()
     for eg in examples:  # a gold span moved or dropped is not what the file says
         problems.update({f"gold: {kind}": times for kind, times in eg.reference._.problems.items()})
-    for doc in _annotate(nlp, examples, batch_size):
+    for eg, doc in zip(examples, annotate(nlp, examples, batch_size), strict=True):
+        if not isinstance(doc, Doc):
+            name = eg.reference.user_data.get(NOTE) or "a note without a name"
+            raise KiwiError(f"{name}: {doc}. Leave it out by --notes.")
         found.append(doc_annotations(doc))
         problems.update(doc._.problems)
     gold_notes = [doc_annotations(eg.reference) for eg in examples]
     given = None
-    if RELATIONS in nlp.pipe_names:
+    if links_given_spans(nlp):
         linked = (doc_annotations(doc) for doc in link_gold(nlp, examples, batch_size=batch_size))
         given = list(zip(gold_notes, linked, strict=True))
     scores = score_notes(zip(gold_notes, found, strict=True), known, given_gold=given)
@@ -62,23 +65,37 @@ def _own_schema(nlp: Language) -> Schema:
     return next((schema for schema in schemas if isinstance(schema, Schema)), load_schema())
 
 
-def _annotate(nlp: Language, examples: list[Example], batch_size: int) -> Iterator[Doc]:
-    """Yield what the pipeline makes of the notes; an error names the note and keeps its message, which may hold text."""
+def annotate(nlp: Language, examples: list[Example], batch_size: int) -> Iterator[Doc | str]:
+    """Yield what the pipeline makes of each note, in order: a Doc, or why it failed, without the message, which may hold text."""
     rest = iter(examples)
     while batch := list(islice(rest, batch_size)):
+        docs: list[Doc] = []
         try:
             docs = list(nlp.pipe([eg.predicted.copy() for eg in batch], batch_size=batch_size))
         except Exception:  # whatever a component raises; the note that did it is found below
-            docs = [_annotate_one(nlp, eg) for eg in batch]
-        yield from docs
+            docs = []
+        if len(docs) == len(batch):
+            yield from docs
+        else:  # also where an error handler of the pipeline's own left a note out
+            for eg in batch:
+                yield _annotate_one(nlp, eg)
 
 
-def _annotate_one(nlp: Language, eg: Example) -> Doc:
+def _annotate_one(nlp: Language, eg: Example) -> Doc | str:
     try:
         return nlp(eg.predicted.copy())
+    except KiwiError as error:
+        return str(error)
     except Exception as error:
-        name = eg.reference.user_data.get(NOTE) or "a note without a name"
-        raise KiwiError(f"{name}: the pipeline raised {type(error).__name__}. Leave it out by --notes.") from None
+        return f"the pipeline raised {type(error).__name__}"
+
+
+def links_given_spans(nlp: Language) -> str | None:
+    """Return the name of the pipe that links spans which a Doc has already, None where there is none."""
+    for name, pipe in nlp.pipeline:
+        if name == RELATIONS or getattr(pipe, "links_given_spans", False):
+            return str(name)
+    return None
 
 
 def link_gold(nlp: Language, examples: Iterable[Example], *, batch_size: int = 16) -> Iterator[Doc]:
@@ -88,15 +105,18 @@ def link_gold(nlp: Language, examples: Iterable[Example], *, batch_size: int = 1
     `doc_cleaner` is left out, as it takes that away. Gold spans that do not fit the tokens are
     counted in `doc._.problems`, and their links count as missed.
     """
+    linker = links_given_spans(nlp)
+    assert linker is not None
+    pipe: Any = nlp.get_pipe(linker)
     rest = iter(examples)
     while batch := list(islice(rest, batch_size)):
         docs = [eg.predicted.copy() for eg in batch]
-        for name, pipe in nlp.pipeline:
-            if name != RELATIONS and nlp.get_pipe_meta(name).factory != "doc_cleaner":
-                docs = _run(pipe, docs, batch_size)
+        for name, other in nlp.pipeline:
+            if name != linker and nlp.get_pipe_meta(name).factory != "doc_cleaner":
+                docs = _run(other, docs, batch_size)
         for doc, eg in zip(docs, batch, strict=True):
             _give(doc, eg.reference)
-        yield from _run(nlp.get_pipe(RELATIONS), docs, batch_size)
+        yield from pipe.link(docs) if hasattr(pipe, "link") else _run(pipe, docs, batch_size)
 
 
 def _run(pipe: Any, docs: list[Doc], batch_size: int) -> list[Doc]:

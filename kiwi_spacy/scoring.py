@@ -1,6 +1,6 @@
 """Exact, relaxed and overlap scores of entities, modifiers and links; pure but for the spaCy scorer at the end."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -135,28 +135,28 @@ def score_notes(
     """
     schema = schema or load_schema()
     rows: dict[str, dict[str, Counts]] = {"entities": {}, "modifiers": {}, "relations": {}}
-    known = {label.lower(): label for label in [*schema.entities, *schema.modifiers]}
     notes = 0
     for gold, pred in pairs:
         notes += 1
-        gold, pred = _as_written(gold, known), _as_written(pred, known)
+        gold, pred = as_written(gold, schema), as_written(pred, schema)
         for task, labels in (("entities", schema.entities), ("modifiers", schema.modifiers)):
-            _count(rows[task], _of(gold.spans, labels), _of(pred.spans, labels), _span_label, _spans_meet)
-        _count(rows["relations"], _links(gold, schema), _links(pred, schema), _link_label, _links_meet)
+            _count(rows[task], spans_of(gold, labels), spans_of(pred, labels), _span_label, _spans_meet)
+        _count(rows["relations"], links_of(gold, schema), links_of(pred, schema), _link_label, _links_meet)
     linked: dict[str, Counts] | None = None
     if given_gold is not None:
         linked = {}
         for gold, pred in given_gold:
-            gold, pred = _as_written(gold, known), _as_written(pred, known)
-            _count(linked, _links(gold, schema), _links(pred, schema), _link_label, _links_meet)
+            gold, pred = as_written(gold, schema), as_written(pred, schema)
+            _count(linked, links_of(gold, schema), links_of(pred, schema), _link_label, _links_meet)
     return Scores(
         notes, TaskScores(rows["entities"]), TaskScores(rows["modifiers"]), TaskScores(rows["relations"]),
         TaskScores(linked) if linked is not None else None,
     )
 
 
-def _as_written(annotations: Annotations, known: Mapping[str, str]) -> Annotations:
+def as_written(annotations: Annotations, schema: Schema) -> Annotations:
     """Give each label the case that it has in the schema."""
+    known = {label.lower(): label for label in [*schema.entities, *schema.modifiers]}
 
     def same(span: SpanKey) -> SpanKey:
         return span[0], span[1], known.get(span[2].lower(), span[2])
@@ -166,11 +166,13 @@ def _as_written(annotations: Annotations, known: Mapping[str, str]) -> Annotatio
     )
 
 
-def _of(spans: Iterable[SpanKey], labels: Mapping[str, object]) -> set[SpanKey]:
-    return {span for span in spans if span[2] in labels}
+def spans_of(annotations: Annotations, labels: Collection[str]) -> set[SpanKey]:
+    """Return the spans of some labels."""
+    return {span for span in annotations.spans if span[2] in labels}
 
 
-def _links(annotations: Annotations, schema: Schema) -> set[Link]:
+def links_of(annotations: Annotations, schema: Schema) -> set[Link]:
+    """Return the links of an entity and a modifier, as (head, modifier) whichever way they are written."""
     return {
         (head, modifier) for link in annotations.links for head, modifier in (link, link[::-1])
         if head[2] in schema.entities and modifier[2] in schema.modifiers

@@ -27,7 +27,9 @@ from spacy.util import registry, resolve_dot_names
 from thinc.api import Config, Model, Optimizer, get_current_ops, set_gpu_allocator
 
 from .errors import TrainingError
+from .formats.corpus import read_examples
 
+_PIECE = 160  # tokens of the pieces that notes are cut into, as in configs/bert.cfg
 CHECKPOINT = "checkpoint"
 
 
@@ -44,11 +46,7 @@ def train(
     device (str): `cpu` or `cuda`.
     RAISES (TrainingError): The corpus is empty, or the checkpoint belongs to other settings.
     """
-    if device != "cpu":
-        from spacy import require_gpu
-
-        set_gpu_allocator("pytorch")
-        require_gpu(0)
+    _use(device)
     config = util.load_config(config_path, overrides=overrides or {}, interpolate=False)
     resolved = config.interpolate()
     if "tuning" in resolved:
@@ -65,12 +63,61 @@ def train(
     dev = list(dev_corpus(nlp)) if dev_corpus else []
     if base is not None:
         start_from(nlp, base)
+    fingerprint = hashlib.sha256(resolved.to_str().encode()).hexdigest()
+    return _go(nlp, examples, dev, settings, output, seed=seed, fingerprint=fingerprint)
+
+
+def _use(device: str) -> None:
+    if device != "cpu":
+        from spacy import require_gpu
+
+        set_gpu_allocator("pytorch")
+        require_gpu(0)
+
+
+def finetune(
+    base: str, corpus: Path, output: Path, *, notes: Path | None = None, epochs: int = 6, rate: float = 5e-5,
+    device: str = "cpu",
+) -> Path:
+    """Go on training a pipeline of the bert engine on annotated notes, by its own settings; return the new one's path.
+
+    No config is needed. A run that was killed goes on at its step, as of `train`.
+
+    notes (Path | None): A file of the notes' names to train on, one a line. rate (float): Learning rate at the first
+        step, which falls to zero.
+    RAISES (TrainingError): The pipeline cannot be trained, or there is no note.
+    """
+    _use(device)
+    nlp = util.load_model(base)
+    if not any(isinstance(pipe, TrainableComponent) and pipe.is_trainable for _, pipe in nlp.pipeline):
+        raise TrainingError(f"'{base}' has no component of the bert engine to fine-tune. For the llama engine, see `kiwi train`.")
+    util.fix_random_seed(0)
+    torch.set_flush_denormal(True)
+    schema: Any = next(pipe.schema for _, pipe in nlp.pipeline if hasattr(pipe, "schema"))
+    examples = list(read_examples(nlp, [corpus], schema, notes=str(notes) if notes else None, max_words=_PIECE))
+    if not examples:
+        raise TrainingError(f"No notes to train on in '{corpus}'.")
+    block: dict[str, Any] = dict(nlp.config.interpolate()["training"])
+    batcher = registry.resolve({"batcher": block["batcher"]})["batcher"]
+    steps = epochs * len(list(batcher(examples)))
+    schedule = {"@schedules": "warmup_linear.v1", "initial_rate": rate, "warmup_steps": 2, "total_steps": steps}
+    block |= {"max_steps": steps, "optimizer": {**block["optimizer"], "learn_rate": schedule}}
+    settings = registry.resolve(block, schema=ConfigSchemaTraining)
+    told = [base, [eg.reference.text for eg in examples], steps, rate]
+    fingerprint = hashlib.sha256(srsly.json_dumps(told).encode()).hexdigest()
+    return _go(nlp, examples, [], settings, output, seed=0, fingerprint=fingerprint)
+
+
+def _go(
+    nlp: Language, examples: list[Example], dev: list[Example], settings: dict[str, Any], output: Path, *, seed: int,
+    fingerprint: str,
+) -> Path:
+    """Train to the last step, from a checkpoint where there is one, and return the path of what is written."""
     optimizer = settings["optimizer"]
     total = settings["max_steps"]
     if not total:
         per_epoch = len(list(settings["batcher"](examples)))
         total = per_epoch * settings["max_epochs"]
-    fingerprint = hashlib.sha256(resolved.to_str().encode()).hexdigest()
     first = resume(nlp, optimizer, output / CHECKPOINT, fingerprint)
     print(f"{len(examples)} pieces of notes to train on, {len(dev)} to watch; step {first} of {total}", flush=True)
     losses: dict[str, float] = {}
@@ -112,8 +159,6 @@ def _tune(config: Config, output: Path, *, base: str | None, device: str) -> Pat
     """Tune the llama engine's adapter, by the settings of `[tuning]`; arguments as of `train`."""
     from .engines.llama.tuning import Settings, tune
 
-    if base is not None:
-        raise TrainingError("--base is for the bert engine; the llama engine's base model is paths.base of its config.")
     resolved = config.interpolate()
     try:
         settings = Settings(**resolved["tuning"])
@@ -126,6 +171,11 @@ def _tune(config: Config, output: Path, *, base: str | None, device: str) -> Pat
     if not examples:
         raise TrainingError(f"No notes to train on in '{resolved['paths']['train']}'.")
     component: Any = nlp.get_pipe("kiwi_llm")
+    if base is not None:
+        source = util.load_model(base)
+        if "kiwi_llm" not in source.pipe_names:
+            raise TrainingError(f"'{base}' has no component 'kiwi_llm' to start from; it has {', '.join(source.pipe_names)}.")
+        component.model.adapter = source.get_pipe("kiwi_llm").model.adapter  # type: ignore[attr-defined]
     dev = list(corpora["dev"](nlp)) if settings.score_every else []
     tune(component, examples, output, settings, dev=dev, device=device)
     path = output / "model-last"

@@ -5,16 +5,23 @@ characters), and a byte order mark stays in the text as one character.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from spacy.tokens import Doc, Span
 
 from ..errors import FormatError
 from ..relations import get_modifiers, get_relations, span_key
 from ..schema import Schema, load_schema
+from .label_map import LabelMap
 
 BOM = "\ufeff"
+ProblemKind = Literal[
+    "unreadable-line", "outside-note", "repeated-id", "unknown-label", "pieces", "no-words", "other-words", "missing-end",
+    "wrong-ends", "pair",
+]
+FailureKind = Literal["unreadable-file", "no-text", "no-annotations"]
 
 
 @dataclass(frozen=True)
@@ -29,23 +36,70 @@ class BratSpan:
     fragments: int = 1
 
 
+@dataclass(frozen=True)
+class BratLink:
+    """A legal link, by the ids of its ends; `turned` says that the file names the modifier first."""
+
+    id: str
+    head: str
+    modifier: str
+    line: int
+    turned: bool
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What does not fit note or schema; the offsets are those of its span, where it has one inside the note."""
+
+    kind: ProblemKind
+    file: str
+    line: int
+    what: str
+    start_char: int | None = None
+    end_char: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}: {self.what}"
+
+
 @dataclass
 class BratNote:
-    """One note as read: `links` are (head id, modifier id); `problems` name file and line."""
+    """One note as read: its spans, its legal links as `written`, and what was `reported`."""
 
     name: str
     text: str
     spans: list[BratSpan] = field(default_factory=list)
-    links: list[tuple[str, str]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    written: list[BratLink] = field(default_factory=list)
+    reported: list[Problem] = field(default_factory=list)
+
+    @property
+    def links(self) -> list[tuple[str, str]]:
+        """The links as (head id, modifier id), each once."""
+        return list(dict.fromkeys((link.head, link.modifier) for link in self.written))
+
+    @property
+    def problems(self) -> list[str]:
+        """What was reported, with file and line."""
+        return [str(problem) for problem in self.reported]
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A note that could not be read at all."""
+    """A note that could not be read at all; `line` is 0 where the whole `file` is meant."""
 
     name: str
     reason: str
+    kind: FailureKind = "unreadable-file"
+    file: str = ""
+    line: int = 0
+
+
+class _Unreadable(FormatError):
+    """A file that is not UTF-8 or cannot be opened."""
+
+    def __init__(self, file: str, line: int, what: str) -> None:
+        super().__init__(f"{file}, line {line}: {what}" if line else f"{file}: {what}")
+        self.file, self.line = file, line
 
 
 def read_text(path: Path) -> str:
@@ -57,12 +111,14 @@ def read_text(path: Path) -> str:
 
 
 def read_folder(
-    folder: Path, text_dir: Path | None = None, *, schema: Schema | None = None, recursive: bool = True
+    folder: Path, text_dir: Path | None = None, *, schema: Schema | None = None, recursive: bool = True,
+    label_map: LabelMap | None = None,
 ) -> Iterator[BratNote | Failure]:
     """Yield the notes of a folder, in the order of their names; a bad file becomes a `Failure`.
 
     text_dir (Path | None): Where the texts are, when the annotations came without them; every
         span's words are then checked against the note.
+    label_map (LabelMap | None): Of annotations under another scheme.
     RAISES (FormatError): A folder is missing, or holds no note.
     """
     for place in (folder, text_dir or folder):
@@ -77,24 +133,29 @@ def read_folder(
         raise FormatError(f"'{folder}' holds no .ann file.")
     for name in names:
         if name not in texts:
-            yield Failure(name, f"{name}.ann: no {name}.txt in {texts_root}. Add it, or name --text-dir.")
+            reason = f"{name}.ann: no {name}.txt in {texts_root}. Add it, or name --text-dir."
+            yield Failure(name, reason, "no-text", f"{name}.ann")
         elif name not in anns:
-            yield Failure(name, f"{name}.txt: no {name}.ann beside it. Add one, empty if nothing is there.")
+            reason = f"{name}.txt: no {name}.ann beside it. Add one, empty if nothing is there."
+            yield Failure(name, reason, "no-annotations", f"{name}.txt")
         else:
             try:
-                yield read_note(texts[name], anns[name], schema=schema, name=name)
-            except FormatError as error:
-                yield Failure(name, str(error))
+                yield read_note(texts[name], anns[name], schema=schema, name=name, label_map=label_map)
+            except _Unreadable as error:
+                yield Failure(name, str(error), "unreadable-file", error.file, error.line)
 
 
-def read_note(text_path: Path, ann_path: Path, *, schema: Schema | None = None, name: str | None = None) -> BratNote:
+def read_note(
+    text_path: Path, ann_path: Path, *, schema: Schema | None = None, name: str | None = None,
+    label_map: LabelMap | None = None,
+) -> BratNote:
     """Read one note and report, with file and line, whatever does not fit note or schema.
 
     RAISES (FormatError): A file cannot be read, or is not UTF-8; the message names file and line.
     """
     name = name or ann_path.stem
     text, ann = (_read(path, f"{name}{path.suffix}") for path in (text_path, ann_path))
-    return parse_ann(name, text, ann.removeprefix(BOM), schema=schema)
+    return parse_ann(name, text, ann.removeprefix(BOM), schema=schema, label_map=label_map)
 
 
 def _read(path: Path, file: str) -> str:
@@ -102,16 +163,20 @@ def _read(path: Path, file: str) -> str:
         return read_text(path)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise FormatError(f"{file}, line {line}: not UTF-8 at byte {error.start} of the file. Convert it to UTF-8.") from None
+        raise _Unreadable(file, line, f"not UTF-8 at byte {error.start} of the file. Convert it to UTF-8.") from None
     except OSError as error:
-        raise FormatError(f"{file}: {error.strerror}.") from None
+        raise _Unreadable(file, 0, f"{error.strerror}.") from None
 
 
-def parse_ann(name: str, text: str, ann: str, *, schema: Schema | None = None, file: str | None = None) -> BratNote:
+def parse_ann(
+    name: str, text: str, ann: str, *, schema: Schema | None = None, file: str | None = None,
+    label_map: LabelMap | None = None,
+) -> BratNote:
     """Read the lines of an .ann file against their note.
 
     Links may stand either way round, under any relation name, or in events; attributes, notes,
-    normalisations and equivalences are passed over. What is skipped is in `problems`.
+    normalisations and equivalences are passed over. What is skipped is in `problems`. Under a label
+    map, what the map leaves out, or what our schema cannot link, is no problem and is passed over.
     """
     schema = schema or load_schema()
     file = file or f"{name}.ann"
@@ -119,9 +184,10 @@ def parse_ann(name: str, text: str, ann: str, *, schema: Schema | None = None, f
     spans: dict[str, BratSpan] = {}
     pending: list[tuple[int, str, str, str]] = []
     lines_of: dict[str, list[int]] = {}  # label outside the schema > where it stands
+    theirs: dict[str, str] = {}  # id > label under the other scheme
 
-    def report(number: int, what: str) -> None:
-        note.problems.append(f"{file}, line {number}: {what}")
+    def report(kind: ProblemKind, number: int, what: str, start: int | None = None, end: int | None = None) -> None:
+        note.reported.append(Problem(kind, file, number, what, start, end))
 
     labels = {label.lower(): label for label in [*schema.entities, *schema.modifiers]}
     events: dict[str, tuple[int, str]] = {}  # id > line, id of the trigger
@@ -135,78 +201,95 @@ def parse_ann(name: str, text: str, ann: str, *, schema: Schema | None = None, f
         if kind == "T":
             parsed = _parse_span(fields)
             if parsed is None:
-                report(number, "not a span: expected ID, TAB, 'label start end', TAB, text.")
+                report("unreadable-line", number, "not a span: expected ID, TAB, 'label start end', TAB, text.")
                 continue
             id_, label, pieces = parsed
             outside = [f"{a}-{b}" for a, b in pieces if not a < b <= len(text)]
             if outside:
-                report(number, f"{id_} is at {', '.join(outside)}, but the note has {len(text)} characters. Skipped.")
+                what = f"{id_} is at {', '.join(outside)}, but the note has {len(text)} characters. Skipped."
+                report("outside-note", number, what)
                 continue
             start, end = min(a for a, _ in pieces), max(b for _, b in pieces)
             if id_ in spans:
-                report(number, f"{id_} stands twice. The second is skipped.")
+                report("repeated-id", number, f"{id_} stands twice. The second is skipped.")
                 continue
+            if label_map is not None:
+                theirs[id_] = label
+                label = label_map.spans.get(label, "")
+                if not label:
+                    spans[id_] = BratSpan(id_, start, end, "", number)
+                    continue
             if label.lower() not in labels:
                 lines_of.setdefault(label, []).append(number)
                 spans[id_] = BratSpan(id_, start, end, "", number)
                 continue
             if len(pieces) > 1:
-                report(number, f"{id_} has {len(pieces)} pieces; it is kept as one span, {start}-{end}.")
+                what = f"{id_} has {len(pieces)} pieces; it is kept as one span, {start}-{end}."
+                report("pieces", number, what, start, end)
             words_there = "\t".join(fields[2:])
             if not words_there:
-                report(number, f"{id_} comes without its words, so {start}-{end} cannot be checked. The offsets are kept.")
+                what = f"{id_} comes without its words, so {start}-{end} cannot be checked. The offsets are kept."
+                report("no-words", number, what, start, end)
             elif not _same_words(words_there, " ".join(text[a:b] for a, b in pieces)):
-                report(number, f"{id_}: the words differ from the note's at {start}-{end}. The offsets are kept.")
+                what = f"{id_}: the words differ from the note's at {start}-{end}. The offsets are kept."
+                report("other-words", number, what, start, end)
             spans[id_] = BratSpan(id_, start, end, labels[label.lower()], number, len(pieces))
         elif kind == "R":
             words = fields[1].split() if len(fields) > 1 else []
             if len(words) != 3 or not all(":" in w for w in words[1:]):
-                report(number, "not a link: expected ID, TAB, 'name Arg1:ID Arg2:ID'.")
+                report("unreadable-line", number, "not a link: expected ID, TAB, 'name Arg1:ID Arg2:ID'.")
+                continue
+            if label_map is not None and label_map.links is not None and words[0] not in label_map.links:
                 continue
             pending.append((number, fields[0], words[1].split(":", 1)[1], words[2].split(":", 1)[1]))
         elif kind == "E":
             words = fields[1].split() if len(fields) > 1 else []
             if not words or not all(":" in w for w in words):
-                report(number, "not an event: expected ID, TAB, 'label:ID role:ID ...'.")
+                report("unreadable-line", number, "not an event: expected ID, TAB, 'label:ID role:ID ...'.")
                 continue
             trigger = words[0].split(":", 1)[1]
             if fields[0] in events:
-                report(number, f"{fields[0]} stands twice. The second is skipped.")
+                report("repeated-id", number, f"{fields[0]} stands twice. The second is skipped.")
                 continue
             events[fields[0]] = number, trigger
             event_links += [(number, fields[0], trigger, w.split(":", 1)[1]) for w in words[1:]]
         elif kind == "#" or (kind in "AMN*" and len(fields) > 1 and (kind == "*" or fields[0][1:].isalnum())):
             continue
         else:
-            report(number, "not an annotation. Skipped.")
+            report("unreadable-line", number, "not an annotation. Skipped.")
     for label, lines in sorted(lines_of.items()):
-        report(lines[0], f"label '{label}' is not in the schema ({len(lines)} spans skipped). Add it there, or leave it.")
+        what = f"label '{label}' is not in the schema ({len(lines)} spans skipped). Add it there, or leave it."
+        report("unknown-label", lines[0], what)
     for id_, (number, trigger) in events.items():
         if trigger not in spans:
-            report(number, f"{id_} points to {trigger}, which is not there. Skipped.")
-    seen: set[tuple[str, str]] = set()
+            report("missing-end", number, f"{id_} points to {trigger}, which is not there. Skipped.")
     for number, id_, first, second in pending + [link for link in event_links if link[2] in spans]:
         first, second = (events[i][1] if i in events else i for i in (first, second))
         absent = [i for i in (first, second) if i not in spans]
         if absent:
-            report(number, f"{id_} points to {', '.join(absent)}, which is not there. Skipped.")
+            report("missing-end", number, f"{id_} points to {', '.join(absent)}, which is not there. Skipped.")
             continue
         a, b = spans[first], spans[second]
         if not a.label or not b.label:
             continue  # its span is of a label outside the schema, reported once above
-        if a.label in schema.modifiers and b.label in schema.entities:
+        turned = a.label in schema.modifiers and b.label in schema.entities
+        if turned:
             a, b = b, a
+        if label_map is not None:
+            b = spans[b.id] = replace(b, label=label_map.linked.get((theirs[b.id], a.label), b.label))
+            if not schema.allows(a.label, b.label):
+                continue
         if a.label not in schema.entities or b.label not in schema.modifiers:
-            report(number, f"{id_} joins '{a.label}' and '{b.label}'; a link joins an entity and a modifier. Skipped.")
+            what = f"{id_} joins '{a.label}' and '{b.label}'; a link joins an entity and a modifier. Skipped."
+            report("wrong-ends", number, what)
         elif not schema.allows(a.label, b.label):
             report(
-                number,
+                "pair", number,
                 f"{id_}: '{a.label}' cannot take '{b.label}'. A {a.label} takes: "
                 f"{', '.join(schema.allowed(a.label))}. Correct {id_}, or allow the pair in the schema. Skipped.",
             )
-        elif (a.id, b.id) not in seen:
-            seen.add((a.id, b.id))
-            note.links.append((a.id, b.id))
+        else:
+            note.written.append(BratLink(id_, a.id, b.id, number, turned))
     note.spans = [span for span in spans.values() if span.label]
     return note
 

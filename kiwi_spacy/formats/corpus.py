@@ -55,7 +55,7 @@ def read_examples(
     without: str | None = None, max_words: int = 0,
 ) -> Iterator[Example]:
     """Yield an Example a note; arguments as of `create_corpus`. Names to keep that no path has are logged."""
-    keep, drop = _names(notes), _names(without)
+    keep, drop = read_names(notes), read_names(without)
     found = set()
     for path in paths:
         for doc in read_docs(path, nlp, schema, Path(text_dir) if text_dir else None):
@@ -120,7 +120,8 @@ def _bare(doc: Doc) -> Doc:
     return Doc(doc.vocab, words=[t.text for t in doc], spaces=[bool(t.whitespace_) for t in doc])
 
 
-def _names(path: str | None) -> set[str] | None:
+def read_names(path: str | Path | None) -> set[str] | None:
+    """Return the note names that a file holds, one a line; None where there is no file."""
     if not path:
         return None
     try:

@@ -29,6 +29,7 @@ class Windows:
     def __init__(self, max_pieces: int) -> None:
         self.max_pieces = max_pieces
         self.model: Model | None = None
+        self.windows_read = 0
         self._pieces: dict[int, int] = {}
         self._fork = ForkGuard()
 
@@ -51,7 +52,9 @@ class Windows:
     def __call__(self, docs: list[Doc]) -> list[list[Span]]:
         """Return each Doc's windows, in order; together they hold all its tokens."""
         self._fork.check()  # the first layer that computes in a worker
-        return [self.cut(doc) for doc in docs]
+        windows = [self.cut(doc) for doc in docs]
+        self.windows_read += sum(map(len, windows))
+        return windows
 
     def cut(self, doc: Doc) -> list[Span]:
         """Return one Doc's windows, of about equal length and at most `max_pieces` pieces."""

@@ -1,6 +1,7 @@
 """Adapters of PEFT: attached to a base model, written, merged into one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,19 @@ def attach(model: Any, tags: Sequence[int], *, rank: int, alpha: int, dropout: f
         trainable_token_indices=rows,
     )
     return get_peft_model(model, config)
+
+
+def reattach(model: Any, folder: Path, *, dropout: float) -> Any:
+    """Return a base model with an adapter to train further; rank and alpha are those that it was written with.
+
+    RAISES (KiwiError): The adapter is of another base.
+    """
+    from peft import PeftConfig, PeftModel
+
+    config: Any = PeftConfig.from_pretrained(str(folder))
+    config.lora_dropout = dropout
+    with _fitting(folder):
+        return PeftModel.from_pretrained(model, str(folder), is_trainable=True, config=config, local_files_only=True)
 
 
 def start_tags(model: Any, tokenizer: Any, tags: Sequence[str]) -> None:
@@ -62,8 +76,14 @@ def merge_adapter(model: Any, folder: Path) -> Any:
     """
     from peft import PeftModel
 
-    try:
+    with _fitting(folder):
         return PeftModel.from_pretrained(model, str(folder), local_files_only=True).merge_and_unload().eval()
+
+
+@contextmanager
+def _fitting(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except RuntimeError:  # shapes that do not fit
         raise KiwiError(
             f"The adapter in '{folder}' does not fit the base model: it was trained on another. "

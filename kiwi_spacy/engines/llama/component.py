@@ -1,19 +1,21 @@
 """`kiwi_llm`: spacy-llm's component without what a hospital cannot have: remote defaults, lost batches, a cache of notes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from itertools import islice
+from pathlib import Path
 from typing import Any, Iterable, List  # noqa: UP035
 
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 from spacy_llm.pipeline import LLMWrapper
 
-from ...relations import name_pipeline, set_provenance
+from ...relations import count_problem, get_modifiers, name_pipeline, set_provenance, set_relations
 from ...schema import Schema
-from .exchange import Failure
+from .exchange import Failure, Prompt
 from .local import LocalLlama
 from .tasks import MarkupTask
+from .weights import weight_files
 
 _SMALLEST = 40  # characters of a window that is not cut any more
 
@@ -45,6 +47,7 @@ class KiwiLLM(LLMWrapper):
     def __init__(self, nlp: Language, name: str, task: MarkupTask, model: Any) -> None:
         super().__init__(name, vocab=nlp.vocab, task=task, model=model, cache=NoCache(), save_io=False)  # type: ignore[arg-type]
         self.meta: dict[str, Any] = nlp._meta
+        self.windows_read = 0
 
     @property
     def schema(self) -> Schema:
@@ -60,6 +63,11 @@ class KiwiLLM(LLMWrapper):
     def model(self) -> Any:
         """What answers the prompts."""
         return self._model
+
+    @property
+    def base_files(self) -> list[Path]:
+        """The files of base weights that lie outside the pipeline, none where a server has them."""
+        return weight_files(self._model.base) if isinstance(self._model, LocalLlama) else []
 
     def with_model(self, model: Any) -> "KiwiLLM":
         """Return a component of the same task with another model."""
@@ -88,6 +96,37 @@ class KiwiLLM(LLMWrapper):
                         error_handler(self._name, self, [doc], error)
             yield from done
 
+    @property
+    def links_given_spans(self) -> bool:
+        """Whether `link` can be used: a local model answers, and its task names links."""
+        return isinstance(self._model, LocalLlama) and self._task.kind != "entities"  # type: ignore[attr-defined]
+
+    def link(self, docs: Sequence[Doc]) -> list[Doc]:
+        """Link the entities and modifiers that Docs have already, and find no others; links are within a window."""
+        task: MarkupTask = self._task  # type: ignore[assignment]
+        todo = []
+        for doc in docs:
+            spans = [*doc.ents, *get_modifiers(doc)]
+            for start, end in task.windows(doc):
+                inside = [span for span in spans if start <= span.start_char and span.end_char <= end]
+                given = [(span.start_char - start, span.end_char - start, span.label_) for span in inside]
+                prompt = Prompt(
+                    task.instruction, doc.text[start:end], task.schema, shots=task.shots, given=given, only_links=True
+                )
+                todo.append((doc, inside, given, prompt))
+        links: dict[int, list[tuple[Span, Span, float]]] = {id(doc): [] for doc in docs}
+        replies = (reply for note in self._model([[each[-1] for each in todo]]) for reply in note)
+        for (doc, inside, given, _), reply in zip(todo, replies):
+            if isinstance(reply, Failure):
+                count_problem(doc, "window without an answer")
+                continue
+            for head, modifier, score in reply.found.links:
+                pair = [inside[_nearest(given, reply.found.spans[i])] for i in (head, modifier)]
+                links[id(doc)].append((pair[0], pair[1], score))
+        for doc in docs:
+            set_relations(doc, links[id(doc)], task.schema)
+        return list(docs)
+
     def _process_docs(self, docs: List[Doc]) -> List[Doc]:  # noqa: UP006
         task: MarkupTask = self._task  # type: ignore[assignment]
         todo = [(i, window) for i, doc in enumerate(docs) for window in task.windows(doc)]
@@ -95,6 +134,7 @@ class KiwiLLM(LLMWrapper):
         while todo:
             prompts = [task.prompt(docs[i], *window) for i, window in todo]
             replies = [reply for note in self._model([prompts]) for reply in note]
+            self.windows_read += len(prompts)
             again = []
             for (i, window), reply in zip(todo, replies):
                 if isinstance(reply, Failure) and reply.smaller and window[1] - window[0] > _SMALLEST:
@@ -107,6 +147,15 @@ class KiwiLLM(LLMWrapper):
             task.fill(doc, sorted(found, key=lambda item: item[0]))
             set_provenance(doc, **name_pipeline(self.meta), engine="llama", weights=weights)
         return docs
+
+
+def _nearest(given: Sequence[tuple[int, int, str]], span: tuple[int, int, str, float]) -> int:
+    """Return the index of the given span that an answer's span is: it was widened to the model's tokens."""
+    overlaps = [
+        min(end, span[1]) - max(start, span[0]) - abs(start - span[0]) - abs(end - span[1]) if label == span[2] else -1e9
+        for start, end, label in given
+    ]
+    return overlaps.index(max(overlaps))
 
 
 def _halves(text: str, start: int, end: int) -> list[tuple[int, int]]:

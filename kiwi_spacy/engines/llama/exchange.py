@@ -29,6 +29,7 @@ class Prompt(str):
     text (str): The window's text. schema (Schema): Its labels. links (bool): Whether the answer names links.
     only_entities (bool): Whether modifiers are left out.
     given (Sequence): Entities that are known, (start_char, end_char, label); None where the answer is to find them.
+    only_links (bool): Whether the modifiers are given, too, so that the answer is to add links alone.
     """
 
     instruction: str
@@ -38,16 +39,18 @@ class Prompt(str):
     only_entities: bool
     shots: tuple[Shot, ...]
     given: tuple[tuple[int, int, str], ...] | None
+    only_links: bool
 
     def __new__(
         cls, instruction: str, text: str, schema: Schema, *, links: bool = True, only_entities: bool = False,
         shots: Sequence[Shot] = (), given: Sequence[tuple[int, int, str]] | None = None,
+        only_links: bool = False,
     ) -> "Prompt":
-        shown = text if given is None else mark(text, given)
+        shown = text if given is None or only_links else mark(text, given)
         examples = "".join(f"Note:\n{shot.text}\nAnswer:\n{shot.markup}\n\n" for shot in shots)
         made = super().__new__(cls, f"{instruction}\n\n{examples}Note:\n{shown}\nAnswer:\n")
         made.instruction, made.text, made.schema, made.links = instruction, text, schema, links
-        made.only_entities = only_entities
+        made.only_entities, made.only_links = only_entities, only_links
         made.shots, made.given = tuple(shots), None if given is None else tuple(given)
         return made
 

@@ -263,3 +263,32 @@ class Locked(Grammar):
         if forced is None:
             return super().allowed(state, source)
         return [forced[0], *sorted({tag[0] for tag in self._tags(state, source)} - {forced[0]})]
+
+
+class Linking(Grammar):
+    """A grammar whose spans are all given: answers mark these, no others, and add links."""
+
+    def __init__(self, free: Grammar, given: Sequence[tuple[int, int, str]], source: Sequence[int]) -> None:
+        """Build a grammar for one source.
+
+        free (Grammar): What spans and links may be.
+        given (Sequence): Spans (start, end, label) in source tokens; those that no legal answer can say are left out.
+        """
+        self.__dict__.update(free.__dict__)
+        self._following: dict[tuple[int, int, int, bool, Tag], int] = {}
+        state = State()
+        for token in free.write(given, [], source)[0]:
+            self._following[self._place(state)] = token
+            state = free.step(state, token, source)
+
+    @staticmethod
+    def _place(state: State) -> tuple[int, int, int, bool, Tag]:
+        """Return where a state stands among the given spans, links aside."""
+        return state.place, len(state.opened), len(state.closed), state.filled, state.partial
+
+    def allowed(self, state: State, source: Sequence[int]) -> list[int]:
+        following, n = self._following.get(self._place(state)), len(state.partial)
+        links = {self.linking[label][n:][:1] for label in self._links(state) if self.linking[label][:n] == state.partial}
+        more = {tag[0] for tag in links if n or state.place == len(source) or tag[0] != source[state.place]}
+        first = [] if following is None else [following]
+        return [*first, *sorted(more - set(first))]

@@ -16,7 +16,7 @@ from ..workers import ForkGuard
 from .adapter import merge_adapter
 from .decoding import ATTENTION, Effort, decode
 from .exchange import Failure, Found, Prompt, Reply
-from .grammar import Grammar, Locked
+from .grammar import Grammar, Linking, Locked
 from .markup import Source, as_text, make_grammar, read_source
 from .prompts import Frame, make_frame
 from .weights import load_base, load_tokenizer
@@ -125,6 +125,10 @@ class LocalLlama:
         grammar = self._grammars[kind]
         if prompt.given is not None:
             places = [(source.place(start, end), label) for start, end, label in prompt.given]
+            if prompt.only_links:
+                return _Row(
+                    prompt, source, frame, Linking(grammar, [(*p, label) for p, label in places if p is not None], source.tokens)
+                )
             given, last = [], 0
             for place, label in sorted((p, label) for p, label in places if p is not None):
                 if place[0] >= last:  # two of one token would overlap

@@ -24,7 +24,7 @@ from transformers.cache_utils import DynamicCache
 from ... import memory
 from ...errors import TrainingError
 from ...scoring import create_scorer
-from .adapter import attach, save_adapter, start_tags
+from .adapter import attach, reattach, save_adapter, start_tags
 from .component import KiwiLLM
 from .grammar import Grammar, State
 from .local import LocalLlama, choose_dtype
@@ -176,8 +176,10 @@ class Tuner:
     """Trains an adapter step by step; all that it needs to go on stands in its checkpoints."""
 
     def __init__(
-        self, model: Any, prefix: Sequence[int], windows: Sequence[Window], grammar: Grammar, settings: Settings,
+        self, model: Any, prefix: Sequence[int], windows: Sequence[Window], grammar: Grammar, settings: Settings, *,
+        start: str = "",
     ) -> None:
+        """Prepare a run; start (str): Names the weights that it begins with, where an adapter goes on."""
         self.model, self.prefix, self.windows, self.settings = model, list(prefix), list(windows), settings
         self.head = Head(model, grammar.tokens)
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
@@ -188,7 +190,7 @@ class Tuner:
             [g for g in groups if g["params"]], lr=settings.rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
         )
         # A checkpoint fits a run of the same settings over the same windows.
-        told = json.dumps([asdict(settings), self.prefix, [w.tokens for w in self.windows]])
+        told = json.dumps([asdict(settings), self.prefix, [w.tokens for w in self.windows], start])
         self.run_id = hashlib.sha256(told.encode()).hexdigest()
         self.step = 0
         self.losses: list[float] = []
@@ -298,6 +300,8 @@ def tune(
 ) -> bool:
     """Tune an adapter for a component's model on annotated pieces of notes, and give it to the model.
 
+    A model that has an adapter goes on with it: rank and alpha are that one's.
+
     A run with the same settings and notes whose `output/checkpoint.pt` exists goes on from there.
 
     dev (Sequence[Example]): Whole notes to choose the adapter by, where `score_every` says so.
@@ -311,7 +315,7 @@ def tune(
     memory.keep()
     torch.manual_seed(settings.seed)
     tags = tag_texts(task.schema) if settings.own_tags else []
-    tokenizer = load_tokenizer(local.base, tags)
+    tokenizer = load_tokenizer(local.base, tags, saved=local.adapter)
     frame = make_frame(tokenizer, task.instruction, task.shots)
     grammar = make_grammar(
         task.schema, tokenizer, frame.end, links=task.kind != "entities", modifiers=task.kind != "entities"
@@ -326,11 +330,17 @@ def tune(
     if not any(w.places for w in windows):
         raise TrainingError("No annotated notes to tune on.")
     base = _base_to_tune(local, device, len(tokenizer), settings)
-    start_tags(base, tokenizer, tags)
-    model = attach(
-        base, tokenizer.convert_tokens_to_ids(tags), rank=settings.rank, alpha=settings.alpha, dropout=settings.dropout
-    )
-    tuner = Tuner(model, frame.before, windows, grammar, settings)
+    if local.adapter is not None:
+        if untaught := set(tags) - set(load_tokenizer(local.base, saved=local.adapter).get_vocab()):
+            raise TrainingError(
+                f"The adapter in '{local.adapter}' has no tag {min(untaught)}: it has other labels. Train without --base."
+            )
+        model = reattach(base, local.adapter, dropout=settings.dropout)
+    else:
+        start_tags(base, tokenizer, tags)
+        ids = tokenizer.convert_tokens_to_ids(tags)
+        model = attach(base, ids, rank=settings.rank, alpha=settings.alpha, dropout=settings.dropout)
+    tuner = Tuner(model, frame.before, windows, grammar, settings, start=local.describe())
     tuner.resume(output)
     print(
         f"{len(windows)} windows, {sum(len(w.tokens) for w in windows)} tokens; {lost[0]} spans and {lost[1]} links "

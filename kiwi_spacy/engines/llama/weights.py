@@ -47,6 +47,14 @@ def find_base(name: str) -> tuple[Path, str | None]:
     )
 
 
+def weight_files(base: str) -> list[Path]:
+    """Return the files of a base model's weights."""
+    folder, gguf = find_base(base)
+    if gguf is not None:
+        return [folder / gguf]
+    return sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
+
+
 def load_tokenizer(base: str, tags: Sequence[str] = (), saved: Path | None = None) -> Any:
     """Return a base model's tokenizer, with tags as tokens of their own.
 

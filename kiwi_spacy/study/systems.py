@@ -1,0 +1,230 @@
+"""What is compared: annotated notes, and what a pipeline or a folder of predictions finds in them."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+
+from ..errors import FormatError, KiwiError
+from ..evaluate import annotate, link_gold, links_given_spans
+from ..formats.brat import BOM, BratNote, Failure, parse_ann, read_folder, read_text
+from ..formats.corpus import read_docs, read_names
+from ..formats.docs import NOTE, fill_doc, make_doc
+from ..formats.label_map import LabelMap, load_label_map
+from ..relations import SpanKey, get_modifiers, get_relations, get_score, span_key
+from ..schema import Schema
+from ..scoring import Annotations, Link, doc_annotations, links_of
+from ..tokenizer import build_tokenizer
+
+
+@dataclass(frozen=True)
+class GoldNote:
+    """An annotated note; offsets are those of its file."""
+
+    name: str
+    text: str = field(repr=False)
+    annotations: Annotations
+
+
+@dataclass
+class Source:
+    """Annotated notes of one place. `problems` says, by file and line, what could not be read as it stands."""
+
+    name: str
+    notes: list[GoldNote]
+    label_map: LabelMap | None = None
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Found:
+    """What one system finds in the notes of a source, in their order.
+
+    `scores` holds, for each note, the score of each span and link that has one. `given_gold` is what it finds
+    with gold spans given, None where it cannot take them. `failed` holds (note, reason); such a note counts
+    as empty. `problems` sums what the pipeline counted on its Docs.
+    """
+
+    notes: list[Annotations]
+    scores: list[dict[SpanKey | Link, float]]
+    given_gold: list[Annotations] | None = None
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    problems: dict[str, int] = field(default_factory=dict)
+
+
+def note_annotations(note: BratNote) -> Annotations:
+    """Return what a brat note says, at the offsets of its file."""
+    spans: dict[str, SpanKey] = {s.id: (s.start_char, s.end_char, s.label) for s in note.spans}
+    return Annotations(frozenset(spans.values()), frozenset((spans[a], spans[b]) for a, b in note.links))
+
+
+def read_source(
+    path: Path, schema: Schema, *, notes: Path | None = None, label_map: str | None = None, text_dir: Path | None = None,
+    name: str | None = None,
+) -> Source:
+    """Return the annotated notes of a brat folder, or of a .jsonl, .spacy or .bio file.
+
+    notes (Path | None): A file that names the notes to take, one on a line; all by default.
+    label_map (str | None): Of annotations under another scheme (brat alone): a file, or "maccrobat".
+    RAISES (KiwiError): No note is left, or one that is named is not there.
+    """
+    wanted = read_names(notes)
+    mapped = load_label_map(label_map, schema) if label_map else None
+    source = Source(name or path.name, [], mapped)
+    if path.is_dir():
+        for note in read_folder(path, text_dir, schema=schema, label_map=mapped):
+            if wanted is not None and note.name not in wanted:
+                continue
+            if isinstance(note, Failure):
+                source.problems.append(note.reason)
+            else:
+                source.problems += note.problems
+                source.notes.append(GoldNote(note.name, note.text, note_annotations(note)))
+    elif mapped is not None:
+        raise KiwiError(f"'{path}': a label map is for folders of brat annotations.")
+    else:
+        for doc in read_docs(path, _blank(), schema, text_dir):
+            note_name = str(doc.user_data.get(NOTE, ""))
+            if wanted is None or note_name in wanted:
+                source.notes.append(GoldNote(note_name, doc.text, doc_annotations(doc)))
+    absent = (wanted or set()) - {note.name for note in source.notes}
+    if absent:
+        raise KiwiError(f"{notes}: not among the annotated notes of '{path}': {', '.join(sorted(absent))}.")
+    if not source.notes:
+        raise KiwiError(f"'{path}' holds no annotated note to score.")
+    return source
+
+
+def _blank() -> Language:
+    nlp = spacy.blank("en")
+    nlp.tokenizer = build_tokenizer(nlp)
+    return nlp
+
+
+def run_pipeline(nlp: Language, source: Source, schema: Schema, *, batch_size: int = 16) -> Found:
+    """Return what a pipeline finds in a source's notes; a note that it fails on counts as empty and is reported."""
+    examples = [_example(nlp, note, schema) for note in source.notes]
+    found = Found([], [])
+    problems: Counter[str] = Counter()
+    for note, doc in zip(source.notes, annotate(nlp, examples, batch_size)):
+        if isinstance(doc, Doc):
+            problems.update(doc._.problems)
+            found.notes.append(doc_annotations(doc))
+            found.scores.append(_scores(doc))
+        else:
+            found.failed.append((note.name, doc))
+            found.notes.append(Annotations())
+            found.scores.append({})
+    found.problems = dict(sorted(problems.items()))
+    if links_given_spans(nlp) and not found.failed:
+        found.given_gold = [doc_annotations(doc) for doc in link_gold(nlp, examples, batch_size=batch_size)]
+    return in_labels_of(found, source.label_map)
+
+
+def _example(nlp: Language, note: GoldNote, schema: Schema) -> Example:
+    reference = make_doc(nlp, note.text)
+    reference.user_data[NOTE] = note.name
+    ids = {span: f"T{i}" for i, span in enumerate(sorted(note.annotations.spans))}
+    fill_doc(
+        reference, [(id_, *span) for span, id_ in ids.items()],
+        [(ids[head], ids[modifier], 1.0) for head, modifier in sorted(links_of(note.annotations, schema))], schema,
+    )
+    return Example(make_doc(nlp, note.text), reference)
+
+
+def _scores(doc: Doc) -> dict[SpanKey | Link, float]:
+    scores: dict[SpanKey | Link, float] = {}
+    for span in [*doc.ents, *get_modifiers(doc)]:
+        score = get_score(span)
+        if score is not None:
+            scores[span_key(span)] = score
+    for relation in get_relations(doc):
+        scores[relation.key[:2]] = relation.score
+    return scores
+
+
+def read_predictions(folder: Path, source: Source, schema: Schema) -> Found:
+    """Return what a folder of brat predictions (NAME.ann, the texts not needed) says of a source's notes.
+
+    RAISES (FormatError): The folder is missing, or has none of the notes.
+    """
+    if not folder.is_dir():
+        raise FormatError(f"'{folder}' is no folder of predictions. Name the folder that holds NAME.ann files.")
+    found = Found([], [])
+    for note in source.notes:
+        annotations = Annotations()
+        try:
+            ann = read_text(folder / f"{note.name}.ann").removeprefix(BOM)
+            read = parse_ann(note.name, note.text, ann, schema=schema)
+            annotations = note_annotations(read)
+            if read.problems:
+                found.problems["line that does not fit the note"] = (
+                    found.problems.get("line that does not fit the note", 0) + len(read.problems)
+                )
+        except OSError:
+            found.failed.append((note.name, f"no {note.name}.ann in the folder of predictions"))
+        except UnicodeDecodeError as error:
+            found.failed.append((note.name, f"{note.name}.ann: not UTF-8 at byte {error.start}"))
+        found.notes.append(annotations)
+        found.scores.append({})
+    if len(found.failed) == len(source.notes):
+        raise FormatError(f"'{folder}' has a prediction for none of the {len(source.notes)} notes of '{source.name}'.")
+    return in_labels_of(found, source.label_map)
+
+
+def in_labels_of(found: Found, label_map: LabelMap | None) -> Found:
+    """Return findings in the labels that another scheme marks; what it does not mark is left out, with its links."""
+    if label_map is None:
+        return found
+
+    def moved(span: SpanKey) -> SpanKey | None:
+        label = label_map.of_ours(span[2])
+        return None if label is None else (span[0], span[1], label)
+
+    def spans(annotations: Annotations) -> Annotations:
+        links = ((moved(head), moved(modifier)) for head, modifier in annotations.links)
+        return Annotations(
+            frozenset(new for span in annotations.spans if (new := moved(span)) is not None),
+            frozenset((head, modifier) for head, modifier in links if head is not None and modifier is not None),
+        )
+
+    def scores(given: Mapping[SpanKey | Link, float]) -> dict[SpanKey | Link, float]:
+        kept: dict[SpanKey | Link, float] = {}
+        for item, score in given.items():
+            new: Any = moved(item) if len(item) == 3 else tuple(moved(span) for span in item)
+            if new is not None and None not in new:
+                kept[new] = max(score, kept.get(new, 0.0))
+        return kept
+
+    given_gold = None if found.given_gold is None else [spans(note) for note in found.given_gold]
+    return Found([spans(n) for n in found.notes], [scores(s) for s in found.scores], given_gold, found.failed, found.problems)
+
+
+def on_matched(gold: Annotations, pred: Annotations, schema: Schema) -> tuple[Annotations, Annotations]:
+    """Return the links of both sides whose two spans are matched, the predicted ones at gold's offsets.
+
+    A predicted span is matched with the gold span of its label that it overlaps most, one to one.
+    """
+    near = [
+        (g != p, max(g[0], p[0]) - min(g[1], p[1]), g, p)
+        for g in gold.spans for p in pred.spans if g[2] == p[2] and g[0] < p[1] and p[0] < g[1]
+    ]
+    partner: dict[SpanKey, SpanKey] = {}  # predicted > gold
+    taken: set[SpanKey] = set()
+    for _, _, g, p in sorted(near):
+        if g not in taken and p not in partner:
+            partner[p] = g
+            taken.add(g)
+
+    def kept(links: Iterable[Link], places: Mapping[SpanKey, SpanKey]) -> Annotations:
+        return Annotations(
+            frozenset(), frozenset((places[a], places[b]) for a, b in links if a in places and b in places)
+        )
+
+    return kept(links_of(gold, schema), {g: g for g in taken}), kept(links_of(pred, schema), partner)
