@@ -5,7 +5,7 @@ import re
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -288,7 +288,7 @@ def check(
         names = pipelines or _shipped()
         base = finetune or next((name for name in names if _can_tune(name)), None)
 
-        def finetune_on(notes: list[str], into: Path) -> Path:
+        def finetune_on(notes: Sequence[str], into: Path) -> Path:
             listed = into / "notes.txt"
             listed.write_text("\n".join(notes) + "\n", encoding="utf-8")
             return tune(str(base), folder, into, notes=listed, epochs=epochs, device=device.value)

@@ -1,7 +1,7 @@
 """The figures of a system on annotated notes: scores with intervals, tests of differences, errors by kind, scores' worth."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +35,7 @@ class Figure:
     def to_dict(self) -> dict[str, Any]:
         """Return it plain and ready for JSON."""
         rates = self.counts.to_dict()
-        rules = {
+        rules: dict[str, Any] = {
             rule: {**rates[rule], "low": _round(each.low), "high": _round(each.high)} for rule, each in self.intervals.items()
         }
         return {"gold": self.counts.gold, "pred": self.counts.pred, "few": self.few, **rules}
@@ -189,7 +189,7 @@ def _scored(
     pairs: Sequence[tuple[Annotations, Annotations]], found: Found, schema: Schema
 ) -> dict[str, tuple[list[Scored], int]]:
     """Return {task: (predicted items with their scores, gold items)}; tasks without scores are left out."""
-    kinds = {
+    kinds: dict[str, Callable[[Annotations], set[Any]]] = {
         "entities": lambda note: spans_of(note, schema.entities),
         "modifiers": lambda note: spans_of(note, schema.modifiers),
         "relations": lambda note: links_of(note, schema),
@@ -214,8 +214,8 @@ def _groups(mistakes: Sequence[tuple[GoldNote, Mistake]]) -> list[Group]:
     """Return the mistakes by kind and label, the commonest first, with their first places."""
     grouped: dict[tuple[str, Kind, str, str | None], list[tuple[GoldNote, Mistake]]] = defaultdict(list)
     for note, mistake in mistakes:
-        other = mistake.pred[2] if mistake.kind == "wrong type" and mistake.pred else None
-        grouped[mistake.task, mistake.kind, mistake.label, other if isinstance(other, str) else None].append((note, mistake))
+        other = str(mistake.pred[-1]) if mistake.kind == "wrong type" and mistake.pred else None
+        grouped[mistake.task, mistake.kind, mistake.label, other].append((note, mistake))
     made = []
     for (task, kind, label, other), here in grouped.items():
         places = tuple(

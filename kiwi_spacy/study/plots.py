@@ -18,7 +18,7 @@ _INK = "#010203"  # drawn in this, shown in the page's colour
 
 @contextmanager
 def _figure(width: float, height: float, columns: int = 1) -> Iterator[tuple[Figure, Any]]:
-    style = {
+    style: Any = {
         "svg.fonttype": "none", "svg.hashsalt": "kiwi", "font.family": "sans-serif", "font.size": 9, "text.color": _INK,
         "axes.labelcolor": _INK, "axes.edgecolor": _INK, "xtick.color": _INK, "ytick.color": _INK, "axes.spines.top": False,
         "axes.spines.right": False, "legend.frameon": False, "grid.color": _INK, "grid.alpha": 0.15,

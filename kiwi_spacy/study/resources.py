@@ -149,7 +149,8 @@ def _calls(nlp: Language) -> int | None:
     for _, pipe in nlp.pipeline:
         # Of spacy-transformers' component it is the span getter that knows.
         attrs = getattr(getattr(pipe, "model", None), "attrs", {})
-        for counter in (pipe, attrs.get("get_spans")):
+        counters: tuple[Any, ...] = (pipe, attrs.get("get_spans"))
+        for counter in counters:
             if hasattr(counter, "windows_read"):
                 known, counted = True, counted + counter.windows_read
     return counted if known else None

@@ -6,8 +6,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from kiwi_spacy.engines.llama import decoding
 from kiwi_spacy.engines.llama.decoding import ATTENTION, decode
-from kiwi_spacy.engines.llama.grammar import Grammar, Locked, State
+from kiwi_spacy.engines.llama.grammar import Grammar, Linking, Locked, State
 
 END, VOCABULARY = 1, 40
 SINGLE = Grammar({"a": [2], "b": [3], "in": [4]}, {"a": [5], "b": [5], "in": [6]}, END, lambda opened, label: (
@@ -52,9 +53,12 @@ def one_by_one(model: LlamaForCausalLM, prompt: list[int], source: list[int], gr
 
 
 @pytest.mark.parametrize("grammar", [SINGLE, SPELT, LINKED], ids=["single", "spelt", "linked"])
-@pytest.mark.parametrize("block", [1, 3, 16])
+@pytest.mark.parametrize("block, cheap", [(1, 0), (3, 0), (16, 0), (2, 40)])
 @pytest.mark.parametrize("seed", range(3))
-def test_blocks_equal_token_by_token(grammar: Grammar, block: int, seed: int) -> None:
+def test_blocks_equal_token_by_token(
+    grammar: Grammar, block: int, cheap: int, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "_CHEAP", cheap)
     model = tiny_llama(seed)
     draw = random.Random(seed)
     # Source tokens from the whole vocabulary, tags and the end included: any note is legal input.
@@ -156,3 +160,26 @@ def test_given_spans_are_said_and_no_others_of_their_labels(seed: int) -> None:
         others += sum(s.label == "b" for s in marked)
         assert [t for t in answer.tokens if t >= 20] == source
     assert others > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_with_all_spans_given_links_alone_are_decided(seed: int) -> None:
+    model = tiny_llama(seed)
+    draw = random.Random(seed)
+    sources = [[draw.randrange(20, VOCABULARY) for _ in range(length)] for length in (6, 14, 9)]
+    given = [
+        [(0, 2, "a"), (2, 3, "b"), (3, 4, "a"), (4, 5, "a")],  # one ends where the next begins
+        [(1, 6, "b"), (2, 4, "a"), (8, 9, "b"), (10, 14, "a")],
+        [],
+    ]
+    grammars: list[Grammar] = [Linking(LINKED, spans, source) for spans, source in zip(given, sources)]
+    bias = {6: 3.0, 7: 3.0, 2: 5.0}
+    found = decode(model, [7], [[8]] * 3, sources, grammars, block=4, bias=bias)
+    links = 0
+    for answer, source, spans, grammar in zip(found, sources, given, grammars):
+        assert answer.tokens == one_by_one(model, [7, 8], source, grammar, bias)
+        marked, linked = grammar.read(answer.tokens, source)
+        assert sorted((s.start, s.end, s.label) for s in marked) == spans
+        assert [t for t in answer.tokens if t >= 20] == source
+        links += len(linked)
+    assert links > 0

@@ -11,7 +11,7 @@ import pytest
 import spacy
 import torch
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 
 from kiwi_spacy import get_relations
 from kiwi_spacy.engines.llama.adapter import attach, save_adapter, start_tags
@@ -24,7 +24,7 @@ from kiwi_spacy.engines.llama.tuning import Settings, tune
 from kiwi_spacy.engines.llama.weights import load_base, load_tokenizer
 from kiwi_spacy.errors import KiwiError, TrainingError
 from kiwi_spacy.formats.corpus import cut, read_docs
-from kiwi_spacy.relations import get_modifiers, span_key
+from kiwi_spacy.relations import get_modifiers, set_modifiers, span_key
 from kiwi_spacy.schema import load_schema
 from kiwi_spacy.tokenizer import build_tokenizer
 from kiwi_spacy.training import train
@@ -345,6 +345,39 @@ def test_the_merged_model_is_the_tuned_one(tiny: Path, tmp_path: Path) -> None:
         str(tiny), vocabulary=len(tokenizer))(tokens).logits, atol=2e-2)
 
 
+def test_an_adapter_goes_on_from_one_that_is_there(tiny: Path, tmp_path: Path) -> None:
+    nlp, _ = tuned(tiny, tmp_path / "first", epochs=1)
+    before = adapter_weights(tmp_path / "first")
+    component = nlp.get_pipe("kiwi_llm")
+    examples = [spacy.training.Example(piece, piece) for piece in corpus_docs(nlp, 60)[:4]]
+    still = Settings(epochs=1, rate=0.0, tag_rate=0.0, batch_tokens=3000)  # rank is the adapter's own
+    tune(component, examples, tmp_path / "second", still)
+    after = adapter_weights(tmp_path / "second")
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    tune(component, examples, tmp_path / "third", Settings(epochs=1, rate=5e-3, batch_tokens=3000))
+    assert not all(torch.equal(before[name], weights) for name, weights in adapter_weights(tmp_path / "third").items())
+    with pytest.raises(TrainingError, match="other settings"):  # the same settings, but from another start
+        tune(component, examples, tmp_path / "second", still)
+
+
+def test_given_spans_are_linked_and_no_others_are_found(tiny: Path) -> None:
+    nlp = pipeline(tiny, bias={"linking": 4.0})
+    component = nlp.get_pipe("kiwi_llm")
+    gold = corpus_docs(nlp, 90)
+    docs = [nlp.make_doc(doc.text) for doc in gold]
+    for doc, reference in zip(docs, gold):
+        doc.set_ents([Span(doc, e.start, e.end, label=e.label_) for e in reference.ents])
+        set_modifiers(doc, [Span(doc, m.start, m.end, label=m.label_) for m in get_modifiers(reference)])
+    component.link(docs)
+    for doc, reference in zip(docs, gold):
+        keys = [span_key(s) for s in [*reference.ents, *get_modifiers(reference)]]
+        assert [span_key(s) for s in [*doc.ents, *get_modifiers(doc)]] == keys
+        assert {key for r in get_relations(doc) for key in r.key[:2]} <= set(keys)
+        assert all(SCHEMA.allows(r.head.label_, r.label) for r in get_relations(doc))
+    assert sum(len(get_relations(doc)) for doc in docs) > 0
+    assert component.links_given_spans
+
+
 def test_an_adapter_of_another_base_is_refused(tiny: Path, tmp_path: Path) -> None:
     tuned(tiny, tmp_path / "run", epochs=0.1)
     folder = write_tiny_llama(tmp_path / "other")
@@ -374,5 +407,7 @@ def test_the_config_trains_and_evaluates(
     assert capsys.readouterr().out.count("entities exact F1 on 1 dev notes") == 2
     doc = spacy.load(path)("She denies chest pain.")
     assert doc._.provenance["engine"] == "llama" and doc.text == "She denies chest pain."
+    further = train(ROOT / "configs" / "llama.cfg", tmp_path / "more", {**overrides, "tuning.epochs": 1}, base=str(path))
+    assert spacy.load(further)("x")._.provenance["weights"] != doc._.provenance["weights"]
     with pytest.raises(TrainingError, match="known are"):
         train(ROOT / "configs" / "llama.cfg", tmp_path / "x", {**overrides, "tuning.speed": 3})

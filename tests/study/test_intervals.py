@@ -50,7 +50,7 @@ def test_a_difference_that_is_there_is_found_and_one_that_is_not_is_not() -> Non
     random = np.random.default_rng(3)
     first = draw(random, 50)
     better = first.copy()
-    better[:, :2] = np.minimum(first[:, 2], first[:, :1] * 1.08)
+    better[:, 0] = better[:, 1] = np.minimum(first[:, 2], first[:, 0] * 1.08)
     difference = f1_difference(first, better)
     assert difference.value > 0.02
     assert difference.p < 0.01

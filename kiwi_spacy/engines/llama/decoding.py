@@ -19,6 +19,8 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from .grammar import Grammar, State
 
 ATTENTION = "kiwi_grouped"
+_CHEAP = 64  # tokens of a pass below which reading the weights takes longer than computing with them
+LONGEST_DRAFT = 16  # tokens of an answer that a pass looks ahead, when few rows are left
 LONGEST_GUESS = 8  # source tokens of a span whose end is guessed; a wrong guess costs time alone
 
 
@@ -166,7 +168,7 @@ class Chooser:
 
 def decode(
     model: Any, prefix: Sequence[int], prompts: Sequence[Sequence[int]], sources: Sequence[Sequence[int]],
-    grammars: Sequence[Grammar], *, block: int = 16, bias: Mapping[int, float] | None = None, effort: Effort | None = None,
+    grammars: Sequence[Grammar], *, block: int = 6, bias: Mapping[int, float] | None = None, effort: Effort | None = None,
 ) -> list[Answer]:
     """Return the copy-locked greedy answer for each source.
 
@@ -175,7 +177,7 @@ def decode(
     prompts (Sequence[Sequence[int]]): What follows the prefix before each answer; not empty.
     sources (Sequence[Sequence[int]]): The tokens that each answer copies.
     grammars (Sequence[Grammar]): What each answer may say; all with the same tokens.
-    block (int): Tokens of an answer that a pass looks ahead.
+    block (int): Tokens of an answer that a pass looks ahead, at least: with few rows left, more cost nothing.
     bias (Mapping | None): token > what is added to its logit, such as a bias on opening tags.
     effort (Effort | None): Counts what this takes.
     RAISES (ValueError): A prompt is empty, so nothing would decide its answer's first token.
@@ -200,6 +202,7 @@ class _Run:
         rows = len(sources)
         self.found = [Answer() for _ in range(rows)]
         self.states = [State() for _ in range(rows)]
+        self.ahead = block
         self.cache = RowCache(model.config.num_hidden_layers)
         self.written = [0] * rows  # tokens of each row whose keys are final
         self.pending = [list(prompt) for prompt in prompts]  # final tokens that are not computed yet
@@ -232,7 +235,7 @@ class _Run:
         source, grammar, state = self.sources[row], self.grammars[row], self.states[row]
         hints = {place: list(tags) for place, tags in self.hints[row].items()}
         tokens: list[int] = []
-        while len(tokens) < self.block and not grammar.ended(state, source):
+        while len(tokens) < self.ahead and not grammar.ended(state, source):
             allowed = grammar.allowed(state, source)
             guess = allowed[0]
             waiting = hints.get(state.place)
@@ -273,6 +276,7 @@ class _Run:
                 self.cache.select([held.index(row) for row in live])
                 held = list(live)
             going = set(live)
+            self.ahead = max(self.block, min(LONGEST_DRAFT, _CHEAP // len(live)))
             tokens = [self.pending[row] + self.drafts[row] if row in going else [0] for row in held]
             hidden = self.forward(tokens, [self.written[row] for row in held])
             picked, own = [], []

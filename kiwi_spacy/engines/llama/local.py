@@ -41,7 +41,7 @@ class LocalLlama:
 
     def __init__(
         self, base: str, *, adapter: str | None = None, device: str = "cpu", dtype: str = "auto",
-        bias: dict[str, float] | None = None, block: int = 16, cache_tokens: int = 12000, max_tokens: int = 1200,
+        bias: dict[str, float] | None = None, block: int = 6, cache_tokens: int = 12000, max_tokens: int = 1200,
         context_length: int = 2048,
     ) -> None:
         """Build a model; arguments as of `create_local_llama`."""
@@ -251,7 +251,7 @@ def choose_dtype(name: str, device: str) -> torch.dtype:
 def create_local_llama(
     base: str = "smollm2", adapter: str | None = None, device: str = "cpu",
     dtype: Literal["auto", "float32", "bfloat16", "float16", "float64"] = "auto", bias: dict[str, float] | None = None,
-    block: int = 16, cache_tokens: int = 12000, max_tokens: int = 1200, context_length: int = 2048,
+    block: int = 6, cache_tokens: int = 12000, max_tokens: int = 1200, context_length: int = 2048,
 ) -> Callable[[Iterable[Iterable[Any]]], Iterable[Iterable[Any]]]:
     """Build a LLaMA in this process.
 
@@ -260,7 +260,7 @@ def create_local_llama(
     device (str): cpu, cuda or mps.
     dtype (str): The number format; auto is bfloat16 where the processor computes in it, else float32.
     bias (dict | None): Added to logits: of "opening" and "linking" tags, or of single labels (`drug`, `link-drug`).
-    block (int): Tokens of an answer that a pass looks ahead; changes the speed alone.
+    block (int): Tokens of an answer that a pass looks ahead, at least; changes the speed alone.
     cache_tokens (int): Tokens whose keys are held at a time: what decides the memory that it takes.
     max_tokens (int): Windows of more tokens are refused, and so cut smaller.
     context_length (int): Shown to spacy-llm.
