@@ -1,6 +1,5 @@
 """`kiwi check`: what a site with a few dozen annotated notes can expect of the pipelines here, and whether to fine-tune."""
 
-import random
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -61,15 +60,11 @@ def split_folds(source: Source, count: int, seed: int = 0) -> list[list[str]]:
 
     RAISES (KiwiError): There are fewer different texts than folds.
     """
-    groups: dict[str, list[str]] = {}
-    for note in source.notes:
-        groups.setdefault(" ".join(note.text.split()).lower(), []).append(note.name)
+    groups = source.groups(seed)
     if len(groups) < count:
         raise KiwiError(f"{len(groups)} different notes are too few for {count} folds. Take fewer folds, or more notes.")
-    order = sorted(groups.values())
-    random.Random(seed).shuffle(order)
     folds: list[list[str]] = [[] for _ in range(count)]
-    for group in sorted(order, key=len, reverse=True):
+    for group in sorted(groups, key=len, reverse=True):
         min(folds, key=len).extend(group)
     return folds
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,7 @@ def nested_parts(source: Source, percents: Sequence[int], seed: int = 0) -> dict
     """
     if not percents or not all(0 < each <= 100 for each in percents):
         raise KiwiError("Parts are percentages from 1 to 100, such as 5 10 25 50 100.")
-    groups: dict[str, list[str]] = {}
-    for note in source.notes:
-        groups.setdefault(" ".join(note.text.split()).lower(), []).append(note.name)
-    order = sorted(groups.values())
-    random.Random(seed).shuffle(order)
-    names = [name for group in order for name in group]
+    names = [name for group in source.groups(seed) for name in group]
     return {each: names[: max(1, math.ceil(len(names) * each / 100))] for each in sorted(set(percents))}
 
 

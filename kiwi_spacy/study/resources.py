@@ -1,7 +1,6 @@
 """What a pipeline costs: time to load, notes and tokens a second, memory, size on disk, model calls a note.
 
-Each measurement runs in a process of its own, so that memory is one pipeline's and no cache is warm.
-`python -m kiwi_spacy.study.resources PIPELINE DEVICE` reads texts as JSON from standard input and prints its figures as JSON.
+Each pipeline runs in a process of its own, so that memory is its alone; note texts go there by a pipe, never by a file.
 """
 
 import json
@@ -13,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,16 +23,17 @@ from spacy.language import Language
 
 from ..errors import KiwiError
 
+_MARK = "kiwi-figures:"
 PACKAGES = ("spacy", "spacy-transformers", "spacy-llm", "torch", "transformers", "thinc", "numpy")
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a pipeline took for some notes: medians over passes, but for the memory, which is the most of any.
+    """What a pipeline took for some notes: the median of several passes, but for the memory, which is the most of any.
 
-    load_seconds, seconds: To load, and to annotate the notes. peak_mb: Highest resident size, in 10^6 bytes, the
-    libraries included. disk_mb: The pipeline's own files, and the base weights that it needs beside them.
-    calls: Windows that the model read, None where it does not say.
+    load_seconds, seconds: To load (the libraries are imported already), and to annotate the notes. peak_mb: Highest
+    resident size, in 10^6 bytes, the libraries included. disk_mb: The pipeline's own files, and the base weights that it
+    needs beside them. calls: Windows that the model read, None where it does not say.
     """
 
     load_seconds: float
@@ -62,32 +63,56 @@ class Cost:
 
 
 def measure(pipelines: Sequence[str], texts: Sequence[str], *, passes: int = 3, device: str = "cpu") -> dict[str, Cost]:
-    """Return what each pipeline costs on the same texts; the order is another at each pass, and passes alternate.
+    """Return what each pipeline costs on the same texts; they take turns, in another order at each pass.
 
     RAISES (KiwiError): A pipeline fails; the message names it.
     """
-    runs: dict[str, list[Cost]] = {name: [] for name in pipelines}
-    for i in range(passes):
-        turn = i % len(pipelines)
-        for name in [*pipelines[turn:], *pipelines[:turn]]:
-            runs[name].append(_run(name, texts, device))
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in pipelines}
+    with ExitStack() as stack:
+        processes = {name: stack.enter_context(_Process(name, texts, device)) for name in pipelines}
+        loads = {name: process.answer() for name, process in processes.items()}  # one after the other
+        for i in range(passes):
+            turn = i % len(pipelines)
+            for name in [*pipelines[turn:], *pipelines[:turn]]:
+                runs[name].append(processes[name].answer())
     return {
         name: Cost(
-            statistics.median(c.load_seconds for c in costs), statistics.median(c.seconds for c in costs), costs[0].notes,
-            costs[0].tokens, max(c.peak_mb for c in costs), costs[0].disk_mb, costs[0].calls,
+            loads[name]["load_seconds"], statistics.median(run["seconds"] for run in made), len(texts), made[0]["tokens"],
+            max(run["peak_mb"] for run in made), loads[name]["disk_mb"], made[0]["calls"],
         )
-        for name, costs in runs.items()
+        for name, made in runs.items()
     }
 
 
-def _run(pipeline: str, texts: Sequence[str], device: str) -> Cost:
-    done = subprocess.run(
-        [sys.executable, "-m", __spec__.name, pipeline, device], input=json.dumps(list(texts)), capture_output=True, text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise KiwiError(f"'{pipeline}' could not be measured: its process ended with code {done.returncode}.")
-    return Cost(**json.loads(done.stdout.splitlines()[-1]))
+class _Process:
+    """A process that loads a pipeline at the first question and annotates the texts at each further one."""
+
+    def __init__(self, pipeline: str, texts: Sequence[str], device: str) -> None:
+        self.pipeline, self.texts, self.device = pipeline, list(texts), device
+
+    def __enter__(self) -> "_Process":
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "kiwi_spacy.study.resources", self.pipeline, self.device], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
+        )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.communicate()  # closes its input, at which it ends
+
+    def answer(self) -> dict[str, Any]:
+        """Ask, and return its figures."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            self.process.stdin.write(json.dumps(self.texts) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended, which the next line sees
+        for line in self.process.stdout:
+            if line.startswith(_MARK):  # a library may print, too
+                found: dict[str, Any] = json.loads(line.removeprefix(_MARK))
+                return found
+        raise KiwiError(f"'{self.pipeline}' could not be measured: its process ended with code {self.process.wait()}.")
 
 
 def describe_machine() -> dict[str, Any]:
@@ -124,22 +149,29 @@ def disk_size(nlp: Language) -> float:
     return sum(file.stat().st_size for file in files) / 1e6
 
 
-def _measure_here(pipeline: str, device: str, texts: Sequence[str]) -> Cost:
+def _serve(pipeline: str, device: str) -> None:
+    """Load at the first line of standard input; annotate the texts of each further line; print figures for each."""
+    sys.stdin.readline()
     began = time.perf_counter()
     nlp = spacy.load(pipeline)
     for _, pipe in nlp.pipeline:
         if device != "cpu" and hasattr(pipe, "to_device"):
             pipe.to_device(device)
     list(nlp.pipe(["."]))  # weights that are read at the first note
-    loaded = time.perf_counter()
-    before = _calls(nlp)
-    tokens = sum(len(doc) for doc in nlp.pipe(texts))
-    seconds = time.perf_counter() - loaded
-    after = _calls(nlp)
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-    calls = None if before is None or after is None else after - before
-    return Cost(loaded - began, seconds, len(texts), tokens, peak, disk_size(nlp), calls)
+    _print({"load_seconds": time.perf_counter() - began, "disk_mb": disk_size(nlp)})
+    for line in sys.stdin:
+        texts = json.loads(line)
+        before, began = _calls(nlp), time.perf_counter()
+        tokens = sum(len(doc) for doc in nlp.pipe(texts))
+        seconds, after = time.perf_counter() - began, _calls(nlp)
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+        calls = None if before is None or after is None else after - before
+        _print({"seconds": seconds, "tokens": tokens, "peak_mb": peak, "calls": calls})
+
+
+def _print(figures: dict[str, Any]) -> None:
+    print(_MARK + json.dumps(figures), flush=True)
 
 
 def _calls(nlp: Language) -> int | None:
@@ -157,4 +189,4 @@ def _calls(nlp: Language) -> int | None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(_measure_here(sys.argv[1], sys.argv[2], json.load(sys.stdin)))))
+    _serve(sys.argv[1], sys.argv[2])

@@ -1,5 +1,6 @@
 """What is compared: annotated notes, and what a pipeline or a folder of predictions finds in them."""
 
+import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,15 @@ class Source:
     notes: list[GoldNote]
     label_map: LabelMap | None = None
     problems: list[str] = field(default_factory=list)
+
+    def groups(self, seed: int) -> list[list[str]]:
+        """Return the notes' names in a random order, copies of one text together."""
+        found: dict[str, list[str]] = {}
+        for note in self.notes:
+            found.setdefault(" ".join(note.text.split()).lower(), []).append(note.name)
+        order = sorted(found.values())
+        random.Random(seed).shuffle(order)
+        return order
 
 
 @dataclass
