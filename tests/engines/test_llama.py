@@ -317,6 +317,7 @@ def test_tuning_teaches_and_what_is_saved_gives_the_same(tmp_path: Path, tied: b
     (tmp_path / "run").rename(tmp_path / "gone")
     loaded = spacy.load(tmp_path / "model")
     assert loaded.get_pipe("kiwi_llm").model._model is None  # weights come at the first note
+    assert spacy.load(tmp_path / "model", config={"components.kiwi_llm.model.block": 3}).get_pipe("kiwi_llm").model.block == 3
     again = loaded(text)
     assert [span_key(s) for s in [*doc.ents, *get_modifiers(doc)]] == [span_key(s) for s in [*again.ents, *get_modifiers(again)]]
     assert doc._.provenance["weights"] == again._.provenance["weights"] != str(base)

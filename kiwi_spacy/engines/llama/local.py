@@ -14,14 +14,12 @@ from spacy_llm.registry import registry
 from ...errors import KiwiError
 from ..workers import ForkGuard
 from .adapter import merge_adapter
-from .decoding import ATTENTION, Effort, decode
+from .decoding import ATTENTION, LONGEST_DRAFT, Effort, decode
 from .exchange import Failure, Found, Prompt, Reply
 from .grammar import Grammar, Linking, Locked
 from .markup import Source, as_text, make_grammar, read_source
 from .prompts import Frame, make_frame
 from .weights import load_base, load_tokenizer
-
-SETTINGS = "settings.json"
 
 
 @dataclass
@@ -138,10 +136,12 @@ class LocalLlama:
         return _Row(prompt, source, frame, grammar)
 
     def _decode(self, rows: list[_Row]) -> list[Reply | Failure]:
+        # Where all spans are given, hardly any draft is wrong.
+        block = LONGEST_DRAFT if all(row.prompt.only_links for row in rows) else self.block
         try:
             answers = decode(
                 self.model, rows[0].frame.before, [[*row.source.tokens, *row.frame.after] for row in rows],
-                [row.source.tokens for row in rows], [row.grammar for row in rows], block=self.block,
+                [row.source.tokens for row in rows], [row.grammar for row in rows], block=block,
                 bias=self._token_bias(rows[0].grammar), effort=self.effort,
             )
         except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
@@ -191,21 +191,17 @@ class LocalLlama:
     # spacy-llm keeps a model with a pipeline only where all four of these are there.
 
     def to_disk(self, path: str | Path, *, exclude: Sequence[str] = ()) -> None:
-        """Write the adapter and the settings that go with it; the base weights stay where they are."""
+        """Write the adapter; settings stand in the pipeline's config, and the base weights stay where they are."""
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         if self.adapter is not None and self.adapter.resolve() != folder.resolve():
             for file in sorted(self.adapter.iterdir()):
                 if file.suffix in (".json", ".safetensors", ".jinja"):
                     shutil.copy(file, folder / file.name)
-        (folder / SETTINGS).write_text(json.dumps({"bias": self.bias, "block": self.block}, indent=1), encoding="utf-8")
 
     def from_disk(self, path: str | Path, *, exclude: Sequence[str] = ()) -> "LocalLlama":
-        """Take the adapter and settings of a folder; weights are read at the first prompt."""
+        """Take the adapter of a folder; weights are read at the first prompt."""
         folder = Path(path)
-        if (folder / SETTINGS).is_file():
-            settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-            self.bias, self.block = settings["bias"], settings["block"]
         if (folder / "adapter_config.json").is_file():
             self.adapter = folder
             self._model = self._tokenizer = None
@@ -214,14 +210,13 @@ class LocalLlama:
         return self
 
     def to_bytes(self, *, exclude: Sequence[str] = ()) -> bytes:
-        """Return where the adapter is and its settings: never the weights."""
-        state = {"adapter": str(self.adapter) if self.adapter else None, "bias": self.bias, "block": self.block}
-        return json.dumps(state).encode("utf-8")
+        """Return where the adapter is: never the weights."""
+        return json.dumps({"adapter": str(self.adapter) if self.adapter else None}).encode("utf-8")
 
     def from_bytes(self, data: bytes, *, exclude: Sequence[str] = ()) -> "LocalLlama":
         """Take what `to_bytes` gave, on a machine that has the same adapter at the same place."""
-        state = json.loads(data)
-        self.adapter, self.bias, self.block = Path(state["adapter"]) if state["adapter"] else None, state["bias"], state["block"]
+        adapter = json.loads(data)["adapter"]
+        self.adapter = Path(adapter) if adapter else None
         self._model = self._tokenizer = None
         return self
 
