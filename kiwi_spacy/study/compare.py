@@ -53,7 +53,7 @@ def compare(
     """Return the report of pipelines and folders of brat predictions on the same annotated notes.
 
     load (Callable): Gives a pipeline by its name. predictions (Mapping): {name of an outside system: folder}; with
-    several sources each has its predictions below, in a folder of the source's name.
+    several sources each has its predictions below, in a folder of the source's name, or is left out of it.
     cost_notes (int): How many notes to measure resources on; 0 leaves it. progress (Callable): Gets a line before each part.
     sources (Sequence[Source] | None): What `golds` holds, where it is read already. watch (Callable): Gets each result.
     RAISES (KiwiError): A source or a system is missing, or two have one name.
@@ -75,7 +75,10 @@ def compare(
         del nlp
     for name, folder in predictions.items():
         for source, into in zip(sources, results):
-            own = folder / source.name if len(sources) > 1 and (folder / source.name).is_dir() else folder
+            own = folder / source.name if len(sources) > 1 else folder
+            if len(sources) > 1 and not own.is_dir():
+                progress(f"{name} has no folder '{own}', so it is left out of {source.name}")
+                continue
             into.append(evaluate_system(name, source, read_predictions(own, source, schema), schema))
     costs = {}
     if cost_notes and pipelines:
