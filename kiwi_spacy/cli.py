@@ -220,7 +220,7 @@ def compare(
         str | None, typer.Option("--map", help="Label map of annotations under another scheme: a file, or maccrobat.")
     ] = None,
     cost_notes: Annotated[int, typer.Option("--cost-notes", min=0, help="Notes to measure speed on; 0 for none.")] = 4,
-    passes: Annotated[int, typer.Option("--passes", min=1, help="Passes over them, each in a process of its own.")] = 3,
+    passes: Annotated[int, typer.Option("--passes", min=1, help="Passes over them; each pipeline has a process of its own.")] = 3,
     precision: Annotated[float, typer.Option("--precision", min=0, max=1, help="Find the threshold that gives it.")] = 0.9,
     show_text: Annotated[bool, typer.Option("--show-text", help="Put the words of mistakes, which are the notes', in.")] = False,
     schema: SchemaFile = None,
@@ -254,6 +254,8 @@ def _named_folders(texts: list[str]) -> dict[str, Path]:
         name, equals, folder = text.partition("=")
         if not equals or not name or not folder:
             raise KiwiError(f"--predictions {text}: write NAME=FOLDER.")
+        if name in found:
+            raise KiwiError(f"--predictions {text}: '{name}' stands twice. Name each system once.")
         found[name] = Path(folder)
     return found
 
@@ -269,7 +271,9 @@ def check(
     finetune: Annotated[
         str | None, typer.Option("--finetune", help="The pipeline to try fine-tuning with; by default the first that can be.")
     ] = None,
-    folds: Annotated[int, typer.Option("--folds", help="Folds of the cross-validation; 0 leaves fine-tuning.")] = 2,
+    folds: Annotated[
+        int, typer.Option("--folds", min=0, help="Folds of the cross-validation; fewer than 2 leave fine-tuning out.")
+    ] = 2,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the notes when fine-tuning.")] = 6,
     precision: Annotated[float, typer.Option("--precision", min=0, max=1, help="Find the threshold that gives it.")] = 0.9,
     show_text: Annotated[bool, typer.Option("--show-text", help="Put the words of mistakes, which are the notes', in.")] = False,
@@ -285,13 +289,20 @@ def check(
         from .study.report import write_check
         from .training import finetune as tune
 
-        names = pipelines or _shipped()
+        names = list(pipelines or _shipped())
         base = finetune or next((name for name in names if _can_tune(name)), None)
+        if base is not None and base not in names:
+            names.append(base)
+        if base is None and folds > 1:
+            typer.echo("None of the pipelines can be fine-tuned here, so that is left out.", err=True)
 
         def finetune_on(notes: Sequence[str], into: Path) -> Path:
             listed = into / "notes.txt"
             listed.write_text("\n".join(notes) + "\n", encoding="utf-8")
-            return tune(str(base), folder, into, notes=listed, epochs=epochs, device=device.value)
+            return tune(
+                str(base), folder, into, notes=listed, text_dir=text_dir, epochs=epochs, device=device.value,
+                progress=lambda line: typer.echo(line, err=True),
+            )
 
         with _without_text():
             found = run(

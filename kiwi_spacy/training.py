@@ -9,14 +9,14 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy
 import srsly
 import torch
-from spacy import util
+from spacy import blank, util
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
 from spacy.training import Example
@@ -28,9 +28,14 @@ from thinc.api import Config, Model, Optimizer, get_current_ops, set_gpu_allocat
 
 from .errors import TrainingError
 from .formats.corpus import read_examples
+from .scoring import doc_annotations
 
 _PIECE = 160  # tokens of the pieces that notes are cut into, as in configs/bert.cfg
 CHECKPOINT = "checkpoint"
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def train(
@@ -76,15 +81,16 @@ def _use(device: str) -> None:
 
 
 def finetune(
-    base: str, corpus: Path, output: Path, *, notes: Path | None = None, epochs: int = 6, rate: float = 5e-5,
-    device: str = "cpu",
+    base: str, corpus: Path, output: Path, *, notes: Path | None = None, text_dir: Path | None = None, epochs: int = 6,
+    rate: float = 5e-5, device: str = "cpu", progress: Callable[[str], None] = _say,
 ) -> Path:
     """Go on training a pipeline of the bert engine on annotated notes, by its own settings; return the new one's path.
 
     No config is needed. A run that was killed goes on at its step, as of `train`.
 
-    notes (Path | None): A file of the notes' names to train on, one a line. rate (float): Learning rate at the first
-        step, which falls to zero.
+    notes (Path | None): A file of the notes' names to train on, one a line. text_dir (Path | None): Where the texts are,
+        if not beside the annotations. rate (float): Learning rate at the first step, which falls to zero.
+        progress (Callable): Gets a line now and then.
     RAISES (TrainingError): The pipeline cannot be trained, or there is no note.
     """
     _use(device)
@@ -94,23 +100,27 @@ def finetune(
     util.fix_random_seed(0)
     torch.set_flush_denormal(True)
     schema: Any = next(pipe.schema for _, pipe in nlp.pipeline if hasattr(pipe, "schema"))
-    examples = list(read_examples(nlp, [corpus], schema, notes=str(notes) if notes else None, max_words=_PIECE))
+    examples = list(read_examples(
+        nlp, [corpus], schema, notes=str(notes) if notes else None, text_dir=str(text_dir) if text_dir else None,
+        max_words=_PIECE,
+    ))
     if not examples:
         raise TrainingError(f"No notes to train on in '{corpus}'.")
     block: dict[str, Any] = dict(nlp.config.interpolate()["training"])
     batcher = registry.resolve({"batcher": block["batcher"]})["batcher"]
     steps = epochs * len(list(batcher(examples)))
-    schedule = {"@schedules": "warmup_linear.v1", "initial_rate": rate, "warmup_steps": 2, "total_steps": steps}
+    schedule = {"@schedules": "warmup_linear.v1", "initial_rate": rate, "warmup_steps": 0, "total_steps": steps}
     block |= {"max_steps": steps, "optimizer": {**block["optimizer"], "learn_rate": schedule}}
     settings = registry.resolve(block, schema=ConfigSchemaTraining)
-    told = [base, [eg.reference.text for eg in examples], steps, rate]
+    told = [weights_hash(nlp), [sorted(doc_annotations(eg.reference).spans) for eg in examples],
+            [eg.reference.text for eg in examples], steps, rate]
     fingerprint = hashlib.sha256(srsly.json_dumps(told).encode()).hexdigest()
-    return _go(nlp, examples, [], settings, output, seed=0, fingerprint=fingerprint)
+    return _go(nlp, examples, [], settings, output, seed=0, fingerprint=fingerprint, progress=progress)
 
 
 def _go(
     nlp: Language, examples: list[Example], dev: list[Example], settings: dict[str, Any], output: Path, *, seed: int,
-    fingerprint: str,
+    fingerprint: str, progress: Callable[[str], None] = _say,
 ) -> Path:
     """Train to the last step, from a checkpoint where there is one, and return the path of what is written."""
     optimizer = settings["optimizer"]
@@ -119,7 +129,7 @@ def _go(
         per_epoch = len(list(settings["batcher"](examples)))
         total = per_epoch * settings["max_epochs"]
     first = resume(nlp, optimizer, output / CHECKPOINT, fingerprint)
-    print(f"{len(examples)} pieces of notes to train on, {len(dev)} to watch; step {first} of {total}", flush=True)
+    progress(f"{len(examples)} pieces of notes to train on, {len(dev)} to watch; step {first} of {total}")
     losses: dict[str, float] = {}
     began, words = time.time(), 0
     for step, batch in batches(examples, settings["batcher"], total, seed):
@@ -140,7 +150,7 @@ def _go(
             parts = "  ".join(f"{name} {value / 10:.4f}" for name, value in losses.items() if name != "transformer")
             left = (time.time() - began) / (done - first) * (total - done)
             speed = words / (time.time() - began)
-            print(f"step {done}/{total}  {parts}  {speed:.0f} tokens/s  {left / 60:.1f} min left", flush=True)
+            progress(f"step {done}/{total}  {parts}  {speed:.0f} tokens/s  {left / 60:.1f} min left")
             losses = {}
         if done % settings["eval_frequency"] == 0 or done == total:
             save(nlp, optimizer, output / CHECKPOINT, fingerprint, done)
@@ -148,11 +158,14 @@ def _go(
                 with nlp.use_params(optimizer.averages):
                     scores = nlp.evaluate([Example(nlp.make_doc(eg.text), eg.reference) for eg in dev])
                 figures = {k: round(v, 4) for k, v in scores.items() if k.startswith("kiwi") and isinstance(v, float)}
-                print(f"step {done}  {figures}", flush=True)
+                progress(f"step {done}  {figures}")
     if optimizer.averages:
         with nlp.use_params(optimizer.averages):
-            return finish(nlp, output)
-    return finish(nlp, output)
+            path = finish(nlp, output)
+    else:
+        path = finish(nlp, output)
+    progress(f"written: {path}")
+    return path
 
 
 def _tune(config: Config, output: Path, *, base: str | None, device: str) -> Path:
@@ -175,13 +188,13 @@ def _tune(config: Config, output: Path, *, base: str | None, device: str) -> Pat
         source = util.load_model(base)
         if "kiwi_llm" not in source.pipe_names:
             raise TrainingError(f"'{base}' has no component 'kiwi_llm' to start from; it has {', '.join(source.pipe_names)}.")
-        component.model.adapter = source.get_pipe("kiwi_llm").model.adapter  # type: ignore[attr-defined]
+        component.model.adapter = getattr(source.get_pipe("kiwi_llm").model, "adapter", None)  # type: ignore[attr-defined]
+        if component.model.adapter is None:
+            raise TrainingError(f"'{base}' has no adapter to go on with. Train without --base.")
     dev = list(corpora["dev"](nlp)) if settings.score_every else []
     tune(component, examples, output, settings, dev=dev, device=device)
     path = output / "model-last"
-    if path.exists():
-        shutil.rmtree(path)
-    nlp.to_disk(path)
+    _write(nlp, path)
     return path
 
 
@@ -255,14 +268,21 @@ def finish(nlp: Language, output: Path) -> Path:
         module.half()
     if "kiwi_provenance" in nlp.pipe_names:
         nlp.get_pipe("kiwi_provenance").weights = weights_hash(nlp)  # type: ignore[attr-defined]
+    _write(nlp, path)
+    for module in _modules(nlp).values():
+        module.float()
+    return path
+
+
+def _write(nlp: Language, path: Path) -> None:
+    """Write a pipeline, without the words of the notes that it has read: spaCy would keep them among its strings."""
     if path.exists():
         shutil.rmtree(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     nlp.to_disk(path)
-    for module in _modules(nlp).values():
-        module.float()
-    print(f"written: {path}", flush=True)
-    return path
+    labels = {label for _, pipe in nlp.pipeline for label in getattr(pipe, "labels", ())}
+    known = set(blank(nlp.lang or "en").vocab.strings) | labels
+    srsly.write_json(path / "vocab" / "strings.json", sorted(known))
 
 
 def _keys(nlp: Language) -> dict[tuple[int, str], tuple[str, int, str]]:

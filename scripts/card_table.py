@@ -20,7 +20,8 @@ def main(named: dict[str, Path]) -> None:
     print("| | " + " | ".join(f"{task.replace('_', ' ')} exact | relaxed" for task in tasks) + " |")
     print("| --- |" + " --- | --- |" * len(tasks))
     for name, found in scores.items():
-        print(f"| {name} | " + " | ".join(_cell(found[t]["all"], r) for t in tasks for r in ("exact", "relaxed")) + " |")
+        cells = [_cell(found.get(task, {}).get("all"), rule) for task in tasks for rule in ("exact", "relaxed")]
+        print(f"| {name} | " + " | ".join(cells) + " |")
     print("\n| label | " + " | ".join(f"{name} exact | relaxed | gold" for name in scores) + " |")
     print("| --- |" + " --- | --- | --- |" * len(scores))
     schema = load_schema()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import spacy
 
+from kiwi_spacy.formats.corpus import read_names
 from kiwi_spacy.schema import load_schema
 from kiwi_spacy.study.curve import Train, format_curve, learning_curve, write_curve
 from kiwi_spacy.study.systems import Source, read_source
@@ -44,13 +45,13 @@ def llama(corpus: str, epochs: float, device: str) -> Train:
 
 
 def _words(corpus: str, notes: Path) -> int:
-    wanted = set(notes.read_text(encoding="utf-8").split("\n"))
+    wanted = read_names(notes) or set()
     return sum(len(note.text.split()) * 5 // 4 for note in read_all(corpus, None).notes if note.name in wanted)
 
 
 def read_all(corpus: str, without: Path | None) -> Source:
     """Return the notes of all folders, but for those that a file names."""
-    left_out = set(without.read_text(encoding="utf-8").split("\n")) if without else set()
+    left_out = read_names(without) or set()
     parts = [read_source(Path(part.strip()), load_schema()) for part in corpus.split(",")]
     return Source("train", [note for part in parts for note in part.notes if note.name not in left_out])
 

@@ -263,8 +263,15 @@ def parse_ann(
     for id_, (number, trigger) in events.items():
         if trigger not in spans:
             report("missing-end", number, f"{id_} points to {trigger}, which is not there. Skipped.")
-    for number, id_, first, second in pending + [link for link in event_links if link[2] in spans]:
-        first, second = (events[i][1] if i in events else i for i in (first, second))
+    joined = [
+        (number, id_, events[first][1] if first in events else first, events[second][1] if second in events else second)
+        for number, id_, first, second in pending + [link for link in event_links if link[2] in spans]
+    ]
+    if label_map is not None:  # all labels first: a span's may depend on one of its links and then holds for all
+        for one, other in [pair for _, _, head, tail in joined for pair in ((head, tail), (tail, head))]:
+            if one in spans and (mapped := label_map.linked.get((theirs.get(other, ""), spans[one].label))):
+                spans[other] = replace(spans[other], label=mapped)
+    for number, id_, first, second in joined:
         absent = [i for i in (first, second) if i not in spans]
         if absent:
             report("missing-end", number, f"{id_} points to {', '.join(absent)}, which is not there. Skipped.")
@@ -275,10 +282,8 @@ def parse_ann(
         turned = a.label in schema.modifiers and b.label in schema.entities
         if turned:
             a, b = b, a
-        if label_map is not None:
-            b = spans[b.id] = replace(b, label=label_map.linked.get((theirs[b.id], a.label), b.label))
-            if not schema.allows(a.label, b.label):
-                continue
+        if label_map is not None and not schema.allows(a.label, b.label):
+            continue
         if a.label not in schema.entities or b.label not in schema.modifiers:
             what = f"{id_} joins '{a.label}' and '{b.label}'; a link joins an entity and a modifier. Skipped."
             report("wrong-ends", number, what)

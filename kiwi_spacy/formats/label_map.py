@@ -66,8 +66,8 @@ def load_label_map(name: str, schema: Schema) -> LabelMap:
         raise FormatError(f"{path}: unknown key {', '.join(sorted(map(str, unknown)))}; allowed are: name, spans, links, ours.")
     spans: dict[str, str] = {}
     linked: dict[tuple[str, str], str] = {}
-    for theirs, ours in data["spans"].items():
-        cases = ours if isinstance(ours, dict) else {_ELSE: ours}
+    for theirs, target in data["spans"].items():
+        cases = target if isinstance(target, dict) else {_ELSE: target}
         for case, label in cases.items():
             if case == _ELSE:
                 spans[str(theirs)] = _known(path, theirs, label, schema)
@@ -77,15 +77,17 @@ def load_label_map(name: str, schema: Schema) -> LabelMap:
                 raise FormatError(f"{path}: {theirs}: '{case}' is neither '{_ELSE}' nor an entity of the schema.")
         if str(theirs) not in spans:
             raise FormatError(f"{path}: {theirs}: needs '{_ELSE}', the label where it is linked to nothing else.")
-    ours_map = {str(a): _known(path, a, b, schema) for a, b in (data.get("ours") or {}).items()}
-    links = data.get("links")
+    ours, links = data.get("ours") or {}, data.get("links")
+    if not isinstance(ours, dict) or not (links is None or isinstance(links, list)):
+        raise FormatError(f"{path}: 'ours' maps a label of ours to another of ours, and 'links' is a list, such as [MODIFY].")
+    ours_map = {_known(path, "ours", a, schema): _known(path, a, b, schema) for a, b in ours.items()}
     return LabelMap(
         str(data.get("name", path.stem)), spans, linked, frozenset(map(str, links)) if links is not None else None, ours_map
     )
 
 
 def _known(path: Path, place: Any, label: Any, schema: Schema) -> str:
-    if label not in schema.entities and label not in schema.modifiers:
+    if not isinstance(label, str) or (label not in schema.entities and label not in schema.modifiers):
         allowed = ", ".join([*schema.entities, *schema.modifiers])
         raise FormatError(f"{path}: {place}: '{label}' is no label of the schema; those are: {allowed}.")
-    return str(label)
+    return label

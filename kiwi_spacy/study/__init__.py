@@ -1,1 +1,1 @@
-"""What a study of annotated notes needs: figures of annotators and of corpora, from the notes alone."""
+"""What a study of annotated notes needs: figures of annotators, pipelines and corpora."""

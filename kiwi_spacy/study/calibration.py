@@ -1,5 +1,6 @@
 """What the scores of predictions are worth: how often each is right, and which threshold gives a wanted precision."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -86,3 +87,12 @@ def thresholds(items: Sequence[Scored], gold: int) -> list[Point]:
 def threshold_for(items: Sequence[Scored], gold: int, precision: float) -> Point | None:
     """Return the lowest threshold whose predictions reach a precision, or None where none does."""
     return next((point for point in thresholds(items, gold) if point.precision >= precision), None)
+
+
+def round_up(threshold: float, digits: int = 3) -> str:
+    """Return a threshold for people, rounded so that it lets no more in than it was measured to.
+
+    >>> round_up(0.8612, 2)
+    '0.87'
+    """
+    return f"{math.ceil(threshold * 10**digits) / 10**digits:.{digits}f}"

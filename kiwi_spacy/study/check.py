@@ -11,13 +11,12 @@ from spacy.language import Language
 
 from ..errors import KiwiError
 from ..schema import Schema
+from .calibration import round_up
 from .compare import Gold, compare
-from .figures import FEW, SHOWN_RULES, Result, evaluate_system
+from .figures import END_TO_END, FEW, SHOWN_RULES, Result, evaluate_system
 from .intervals import Difference, as_rows, f1_difference
-from .rules import RULES, Finding, check_annotations
+from .rules import Finding, check_annotations
 from .systems import Found, Source, read_source, run_pipeline
-
-SPANS_OF_INTEREST = ("entities", "modifiers", "relations")
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ class FineTuning:
         """Return it plain and ready for JSON."""
         return {
             "base": self.base, "folds": self.folds, "pays": self.pays,
+            "failed": [{"note": note, "reason": reason} for note, reason in self.after.found.failed],
             "tasks": [
                 {
                     "task": task, "before": _f1(self.before, task), "after": _f1(self.after, task),
@@ -80,23 +80,25 @@ def try_finetuning(
     a folder that is deleted afterwards, and returns the pipeline's path.
     """
     found: dict[str, Any] = {}
+    failed: list[tuple[str, str]] = []
     for number, names in enumerate(split_folds(source, folds), 1):
         progress(f"fine-tuning, fold {number} of {folds}")
         rest = [note.name for note in source.notes if note.name not in names]
-        with tempfile.TemporaryDirectory() as folder:  # weights, and no note
+        with tempfile.TemporaryDirectory() as folder:  # weights and names of notes, no words of theirs
             nlp = load(str(finetune(rest, Path(folder))))
             part = Source(source.name, [note for note in source.notes if note.name in names], source.label_map)
             here = run_pipeline(nlp, part, schema)
         for i, note in enumerate(part.notes):
             found[note.name] = (here.notes[i], here.scores[i], here.given_gold[i] if here.given_gold else None)
+        failed += here.failed
     order = [found[note.name] for note in source.notes]
     given = [each[2] for each in order] if all(each[2] is not None for each in order) else None
     after = evaluate_system(
-        f"{base}, fine-tuned", source, Found([each[0] for each in order], [each[1] for each in order], given), schema
+        f"{base}, fine-tuned", source, Found([each[0] for each in order], [each[1] for each in order], given, failed), schema
     )
     gains = {
         task: f1_difference(*(as_rows([n.tasks[task].total for n in r.notes], "exact") for r in (before, after)))
-        for task in SPANS_OF_INTEREST
+        for task in END_TO_END
     }
     return FineTuning(base, folds, before, after, gains)
 
@@ -125,11 +127,12 @@ def check(
         sources=[source], watch=remember,
     )
     report["findings"] = [_plain(finding) for finding in findings]
-    report["rules"] = RULES
     report["counts"] = dict(Counter(finding.severity for finding in findings))
     report["rare"] = _rare(source, schema)
     report["finetuning"] = None
-    if finetune is not None:
+    report["folds"] = folds
+    report["texts"] = len(source.groups(0))
+    if finetune is not None and report["texts"] >= folds:
         report["finetuning"] = try_finetuning(
             source, kept[base], schema, base=base, folds=folds, finetune=finetune, load=load, progress=progress,
         ).to_dict()
@@ -172,23 +175,26 @@ def advise(report: Mapping[str, Any]) -> list[str]:
         chosen = system["scores"].get("entities")
         if chosen and chosen["threshold"]:
             lines.append(
-                f"{system['system']}: entities with scores from {chosen['threshold']['threshold']:.2f} are right in "
-                f"{100 * chosen['threshold']['p']:.0f} of 100 cases, and are {100 * chosen['threshold']['r']:.0f} percent of all."
+                f"{system['system']}: entities with scores from {round_up(chosen['threshold']['threshold'], 2)} are right in "
+                f"{100 * chosen['threshold']['p']:.0f} of 100 cases on these notes, and are "
+                f"{100 * chosen['threshold']['r']:.0f} percent of all."
             )
-    if len(systems) > 1:
-        pair = source["differences"][0]
+    for pair in source["differences"]:
         row = next(r for r in pair["rows"] if r["task"] == "entities" and r["label"] is None and r["rule"] == "exact")
         better = pair["second"] if row["difference"] > 0 else pair["first"]
-        lines.append(
-            f"The difference of {pair['first']} and {pair['second']} on entities is {row['words']}"
-            + (f": take {better}." if row["p"] is not None and row["p"] < 0.05 else ": take the quicker one.")
-        )
+        if row["p"] is not None:
+            lines.append(
+                f"The difference of {pair['first']} and {pair['second']} on entities is {row['words']}"
+                + (f": take {better}." if row["p"] < 0.05 else ": take the quicker one, by `kiwi compare`.")
+            )
     if report["rare"]:
         lines.append(
             f"Fewer than {FEW} annotations, so nothing is known of: "
             + ", ".join(f"{label} ({count})" for label, count in report["rare"].items()) + "."
         )
     tuning = report["finetuning"]
+    if report["texts"] < report["folds"]:
+        lines.append(f"{report['texts']} different notes are too few for {report['folds']} folds: fine-tuning was not tried.")
     if tuning:
         row = next(r for r in tuning["tasks"] if r["task"] == "entities")
         lines.append(

@@ -86,7 +86,7 @@ def compare(
         costs = measure(pipelines, typical_texts(sources[0], cost_notes), passes=passes, device=device)
     progress("intervals, tests and plots")
     return build_report(
-        sources, results, machine=describe_machine(), costs={name: cost.to_dict() for name, cost in costs.items()},
+        sources, results, machine=describe_machine(device), costs={name: cost.to_dict() for name, cost in costs.items()},
         precision=precision, show_text=show_text,
     )
 

@@ -17,10 +17,10 @@ KINDS: dict[Kind, str] = {
     "boundary long": "Right label, but the span holds more than the gold span.",
     "boundary shifted": "Right label, but something is left out on one side and something else taken in on the other.",
     "wrong type": "The place is right or overlaps, the label is another.",
-    "missed": "Nothing stands where gold has a span.",
-    "invented": "A span where gold has none.",
-    "wrong link": "Both spans are right, and gold does not link them.",
-    "missed link": "Both spans are found, and their gold link is not.",
+    "missed": "A gold span has no partner among the predicted ones.",
+    "invented": "A predicted span has no partner in gold.",
+    "wrong link": "Both spans are exactly right, and gold does not link them.",
+    "missed link": "Both spans are exactly right, and their gold link is not found.",
     "link of a wrong span": "The link is missed or wrong because one of its spans is.",
 }
 

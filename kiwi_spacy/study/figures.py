@@ -14,6 +14,7 @@ from .systems import Found, GoldNote, Source, on_matched
 
 SHOWN_RULES: tuple[Rule, ...] = ("exact", "relaxed")
 FEW = 20  # gold items of a label below which its figure is marked: one item is then 5 points of recall
+END_TO_END = ("entities", "modifiers", "relations")  # the tasks that are done without gold
 POINTS = 60  # of a curve over thresholds
 EXAMPLES = 5  # places shown of each kind of mistake
 
@@ -135,7 +136,7 @@ def evaluate_system(system: str, source: Source, found: Found, schema: Schema) -
     pairs = [(note.annotations, pred) for note, pred in zip(source.notes, found.notes, strict=True)]
     notes = []
     for i, (gold, pred) in enumerate(pairs):
-        given = [(gold, found.given_gold[i])] if found.given_gold is not None else None
+        given = [found.given_gold[i]] if found.given_gold is not None else None
         notes.append(score_notes([(gold, pred)], schema, given_gold=given))
     figures = figures_of(notes)
     if source.label_map is not None:
@@ -144,7 +145,7 @@ def evaluate_system(system: str, source: Source, found: Found, schema: Schema) -
                     for f in figures_of(matched) if f.task == "relations"]
     mistakes = [(note, mistake) for note, (gold, pred) in zip(source.notes, pairs)
                 for mistake in find_mistakes(gold, pred, schema)]
-    kinds: dict[str, dict[Kind, int]] = {task: {} for task in ("entities", "modifiers", "relations")}
+    kinds: dict[str, dict[Kind, int]] = {task: {} for task in END_TO_END}
     for (task, kind), times in sorted(Counter((m.task, m.kind) for _, m in mistakes).items()):
         kinds[task][kind] = times
     scored = _scored(pairs, found, schema)
@@ -197,14 +198,12 @@ def _scored(
     made = {}
     for task, items_of in kinds.items():
         items, total = [], 0
-        for (gold, _), scores in zip(pairs, found.scores):
+        for (gold, pred), scores in zip(pairs, found.scores):
             wanted = items_of(as_written(gold, schema))
             total += len(wanted)
-            given: Any = {item for item in scores if (len(item) == 2) == (task == "relations")}
-            if task != "relations":
-                labels = schema.entities if task == "entities" else schema.modifiers
-                given = {item for item in given if item[2] in labels}
-            items += [Scored(scores[item], item in wanted) for item in sorted(given)]
+            # What the scorer would not count has no place here either.
+            counted = items_of(pred)
+            items += [Scored(scores[item], item in wanted) for item in sorted(counted) if item in scores]
         if items:
             made[task] = (items, total)
     return made

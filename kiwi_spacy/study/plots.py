@@ -2,9 +2,9 @@
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Iterator  # noqa: UP035
+from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -19,7 +19,8 @@ _INK = "#010203"  # drawn in this, shown in the page's colour
 @contextmanager
 def _figure(width: float, height: float, columns: int = 1) -> Iterator[tuple[Figure, Any]]:
     style: Any = {
-        "svg.fonttype": "none", "svg.hashsalt": "kiwi", "font.family": "sans-serif", "font.size": 9, "text.color": _INK,
+        "text.parse_math": False, "svg.fonttype": "none",
+        "svg.hashsalt": "kiwi", "font.family": "sans-serif", "font.size": 9, "text.color": _INK,
         "axes.labelcolor": _INK, "axes.edgecolor": _INK, "xtick.color": _INK, "ytick.color": _INK, "axes.spines.top": False,
         "axes.spines.right": False, "legend.frameon": False, "grid.color": _INK, "grid.alpha": 0.15,
     }
@@ -43,6 +44,24 @@ def _svg(figure: Figure, title: str) -> str:
     return drawn.replace(_INK, "currentColor")
 
 
+def _systems(curves: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return all systems in order, so that each has one colour in every panel."""
+    return list(dict.fromkeys(system for systems in curves.values() for system in systems))
+
+
+def _shown(name: str) -> str:
+    """Return a name that a legend shows: matplotlib leaves out those that begin with an underscore."""
+    return f"\u200b{name}" if name.startswith("_") else name
+
+
+def _legend(figure: Figure) -> None:
+    found: dict[str, Any] = {}
+    for axes in figure.axes:
+        handles, names = axes.get_legend_handles_labels()
+        found |= dict(zip(names, handles))
+    figure.legend(found.values(), found.keys(), loc="outside upper left", ncols=2)
+
+
 def plot_intervals(rows: Sequence[tuple[str, Mapping[str, tuple[float, float | None, float | None]]]], title: str) -> str:
     """Draw figures with their intervals, a line for each row, a mark for each system.
 
@@ -60,7 +79,7 @@ def plot_intervals(rows: Sequence[tuple[str, Mapping[str, tuple[float, float | N
                     axes.plot([low, high], [i + shift] * 2, color=COLOURS[k % len(COLOURS)], linewidth=1.5)
                 axes.plot(
                     value, i + shift, MARKS[k % len(MARKS)], color=COLOURS[k % len(COLOURS)], markersize=5,
-                    label=system if i == next(j for j, (_, v) in enumerate(rows) if system in v) else None,
+                    label=_shown(system) if i == next(j for j, (_, v) in enumerate(rows) if system in v) else None,
                 )
         axes.set_yticks(range(len(rows)), [name for name, _ in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -74,31 +93,34 @@ def plot_intervals(rows: Sequence[tuple[str, Mapping[str, tuple[float, float | N
 def plot_reliability(curves: Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]], title: str) -> str:
     """Draw the share of right predictions against their scores: {task: {system: bins of `count`, `score`, `right`}}."""
     with _figure(3 * len(curves) + 0.5, 3.2, len(curves)) as (figure, panels):
+        order = _systems(curves)
         for axes, (task, systems) in zip(panels, curves.items()):
             axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle=":")
-            for k, (system, bins) in enumerate(systems.items()):
+            for system, bins in systems.items():
+                k = order.index(system)
                 axes.plot(
                     [b["score"] for b in bins], [b["right"] for b in bins], marker=MARKS[k % len(MARKS)], markersize=4,
-                    color=COLOURS[k % len(COLOURS)], label=system,
+                    color=COLOURS[k % len(COLOURS)], label=_shown(system),
                 )
             axes.set(xlim=(0, 1), ylim=(0, 1), title=task, xlabel="score")
         panels[0].set_ylabel("share right")
-        panels[0].legend(loc="upper left")
+        _legend(figure)
         return _svg(figure, title)
 
 
 def plot_thresholds(curves: Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]], title: str) -> str:
     """Draw precision and recall against the threshold: {task: {system: points of `threshold`, `p`, `r`}}."""
     with _figure(3 * len(curves) + 0.5, 3.2, len(curves)) as (figure, panels):
+        order = _systems(curves)
         for axes, (task, systems) in zip(panels, curves.items()):
-            for k, (system, points) in enumerate(systems.items()):
+            for system, points in systems.items():
                 at = [p["threshold"] for p in points]
-                colour = COLOURS[k % len(COLOURS)]
-                axes.plot(at, [p["p"] for p in points], color=colour, label=f"{system}, precision")
-                axes.plot(at, [p["r"] for p in points], color=colour, linestyle="--", label=f"{system}, recall")
+                colour = COLOURS[order.index(system) % len(COLOURS)]
+                axes.plot(at, [p["p"] for p in points], color=colour, label=f"{_shown(system)}, precision")
+                axes.plot(at, [p["r"] for p in points], color=colour, linestyle="--", label=f"{_shown(system)}, recall")
             axes.set(xlim=(0, 1), ylim=(0, 1), title=task, xlabel="threshold")
             axes.grid()
-        panels[0].legend(loc="lower left", fontsize=7)
+        _legend(figure)
         return _svg(figure, title)
 
 
@@ -107,7 +129,7 @@ def plot_curve(curves: Mapping[str, Sequence[tuple[float, float, float | None, f
     with _figure(6, 3.6) as (figure, (axes,)):
         for k, (system, points) in enumerate(curves.items()):
             colour, amounts = COLOURS[k % len(COLOURS)], [point[0] for point in points]
-            axes.plot(amounts, [point[1] for point in points], marker=MARKS[k % len(MARKS)], color=colour, label=system)
+            axes.plot(amounts, [point[1] for point in points], marker=MARKS[k % len(MARKS)], color=colour, label=_shown(system))
             known = [point for point in points if point[2] is not None]
             axes.fill_between(
                 [p[0] for p in known], [p[2] for p in known], [p[3] for p in known], color=colour, alpha=0.15, linewidth=0

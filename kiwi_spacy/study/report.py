@@ -8,8 +8,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from .calibration import round_up
 from .errors import KINDS
-from .figures import FEW, Result, differences
+from .figures import END_TO_END, FEW, Result, differences
 from .intervals import Difference
 from .plots import plot_intervals, plot_reliability, plot_thresholds
 from .systems import Source
@@ -93,7 +94,7 @@ def _environment(suffix: str) -> Environment:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=suffix == "html", undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
-    environment.filters["percent"] = percent
+    environment.filters |= {"percent": percent, "up": round_up}
     return environment
 
 
@@ -131,7 +132,7 @@ def _plots(source: Mapping[str, Any]) -> list[tuple[str, str]]:
         ]
         if rows:
             made.append((f"F1 of {task} by label, exact, with 95% intervals", plot_intervals(rows, f"F1 of {task} by label")))
-    scored = [task for task in ("entities", "modifiers", "relations") if any(task in s["scores"] for s in systems)]
+    scored = [task for task in END_TO_END if any(task in s["scores"] for s in systems)]
     if scored:
         bins = {t: {s["system"]: s["scores"][t]["reliability"] for s in systems if t in s["scores"]} for t in scored}
         points = {t: {s["system"]: s["scores"][t]["thresholds"] for s in systems if t in s["scores"]} for t in scored}

@@ -115,8 +115,8 @@ class _Process:
         raise KiwiError(f"'{self.pipeline}' could not be measured: its process ended with code {self.process.wait()}.")
 
 
-def describe_machine() -> dict[str, Any]:
-    """Return what the figures were measured on: processor, cores, memory, system, versions."""
+def describe_machine(device: str = "cpu") -> dict[str, Any]:
+    """Return what the figures were measured on: device, processor, cores, memory, system, versions."""
     versions = {"python": platform.python_version()}
     for name in ("kiwi-spacy", *PACKAGES):
         try:
@@ -124,6 +124,7 @@ def describe_machine() -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     return {
+        "device": device,
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
@@ -142,8 +143,7 @@ def _processor() -> str:
 
 def disk_size(nlp: Language) -> float:
     """Return the bytes of a loaded pipeline's files and of the base weights outside them, in 10^6."""
-    folders = [Path(nlp.path)] if nlp.path else []
-    files = {file.resolve() for folder in folders for file in folder.rglob("*") if file.is_file()}
+    files = {file.resolve() for file in Path(nlp.path).rglob("*") if file.is_file()} if nlp.path else set()
     for _, pipe in nlp.pipeline:
         files.update(file.resolve() for file in getattr(pipe, "base_files", ()))
     return sum(file.stat().st_size for file in files) / 1e6
@@ -152,6 +152,8 @@ def disk_size(nlp: Language) -> float:
 def _serve(pipeline: str, device: str) -> None:
     """Load at the first line of standard input; annotate the texts of each further line; print figures for each."""
     sys.stdin.readline()
+    if device != "cpu":
+        spacy.require_gpu(0)  # type: ignore[attr-defined]
     began = time.perf_counter()
     nlp = spacy.load(pipeline)
     for _, pipe in nlp.pipeline:

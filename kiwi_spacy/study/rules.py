@@ -329,8 +329,8 @@ def _punctuation(text: str, start: int, end: int) -> tuple[int, int]:
 def _check_entities(note: _Note) -> Iterator[Finding]:
     covered = _covered(note)
     for entity in note.entities:
-        first, _ = note.token_range(entity.start_char, entity.end_char)
-        if first and not covered(first - 1, first) and _is_article(note, first - 1):
+        first, last = note.token_range(entity.start_char, entity.end_char)
+        if 0 < first < last and not covered(first - 1, first) and _is_article(note, first - 1):
             yield note.find("article", entity, (
                 f"{_place(entity)} leaves out the article or possessive before it. "
                 f"Widen it to start at {note.starts[first - 1]}."

@@ -56,14 +56,14 @@ class Source:
 class Found:
     """What one system finds in the notes of a source, in their order.
 
-    `scores` holds, for each note, the score of each span and link that has one. `given_gold` is what it finds
-    with gold spans given, None where it cannot take them. `failed` holds (note, reason); such a note counts
-    as empty. `problems` sums what the pipeline counted on its Docs.
+    `scores` holds, for each note, the score of each span and link that has one. `given_gold` is, for each note, gold on
+    the pipeline's tokens and what it finds with those spans given; None where it cannot take them. `failed` holds
+    (note, reason); such a note counts as empty. `problems` sums what the pipeline counted on its Docs.
     """
 
     notes: list[Annotations]
     scores: list[dict[SpanKey | Link, float]]
-    given_gold: list[Annotations] | None = None
+    given_gold: list[tuple[Annotations, Annotations]] | None = None
     failed: list[tuple[str, str]] = field(default_factory=list)
     problems: dict[str, int] = field(default_factory=dict)
 
@@ -86,7 +86,7 @@ def read_source(
     """
     wanted = read_names(notes)
     mapped = load_label_map(label_map, schema) if label_map else None
-    source = Source(name or path.name, [], mapped)
+    source = Source(name or path.resolve().name, [], mapped)
     if path.is_dir():
         for note in read_folder(path, text_dir, schema=schema, label_map=mapped):
             if wanted is not None and note.name not in wanted:
@@ -122,6 +122,8 @@ def run_pipeline(nlp: Language, source: Source, schema: Schema, *, batch_size: i
     examples = [_example(nlp, note, schema) for note in source.notes]
     found = Found([], [])
     problems: Counter[str] = Counter()
+    for eg in examples:  # a gold span that is moved or dropped when links are asked for it
+        problems.update({f"gold: {kind}": times for kind, times in eg.reference._.problems.items()})
     for note, doc in zip(source.notes, annotate(nlp, examples, batch_size)):
         if isinstance(doc, Doc):
             problems.update(doc._.problems)
@@ -132,8 +134,16 @@ def run_pipeline(nlp: Language, source: Source, schema: Schema, *, batch_size: i
             found.notes.append(Annotations())
             found.scores.append({})
     found.problems = dict(sorted(problems.items()))
-    if links_given_spans(nlp) and not found.failed:
-        found.given_gold = [doc_annotations(doc) for doc in link_gold(nlp, examples, batch_size=batch_size)]
+    if links_given_spans(nlp):
+        # The notes that it fails on are left out on both sides.
+        bad = {name for name, _ in found.failed}
+        good = [eg for note, eg in zip(source.notes, examples) if note.name not in bad]
+        linked = iter(link_gold(nlp, good, batch_size=batch_size))
+        found.given_gold = [
+            (doc_annotations(eg.reference), doc_annotations(next(linked))) if note.name not in bad
+            else (Annotations(), Annotations())
+            for note, eg in zip(source.notes, examples)
+        ]
     return in_labels_of(found, source.label_map)
 
 
@@ -167,16 +177,14 @@ def read_predictions(folder: Path, source: Source, schema: Schema) -> Found:
     if not folder.is_dir():
         raise FormatError(f"'{folder}' is no folder of predictions. Name the folder that holds NAME.ann files.")
     found = Found([], [])
+    problems: Counter[str] = Counter()
     for note in source.notes:
         annotations = Annotations()
         try:
             ann = read_text(folder / f"{note.name}.ann").removeprefix(BOM)
             read = parse_ann(note.name, note.text, ann, schema=schema)
             annotations = note_annotations(read)
-            if read.problems:
-                found.problems["line that does not fit the note"] = (
-                    found.problems.get("line that does not fit the note", 0) + len(read.problems)
-                )
+            problems.update(problem.kind for problem in read.reported)
         except OSError:
             found.failed.append((note.name, f"no {note.name}.ann in the folder of predictions"))
         except UnicodeDecodeError as error:
@@ -185,6 +193,7 @@ def read_predictions(folder: Path, source: Source, schema: Schema) -> Found:
         found.scores.append({})
     if len(found.failed) == len(source.notes):
         raise FormatError(f"'{folder}' has a prediction for none of the {len(source.notes)} notes of '{source.name}'.")
+    found.problems = dict(sorted(problems.items()))
     return in_labels_of(found, source.label_map)
 
 
@@ -212,7 +221,7 @@ def in_labels_of(found: Found, label_map: LabelMap | None) -> Found:
                 kept[new] = max(score, kept.get(new, 0.0))
         return kept
 
-    given_gold = None if found.given_gold is None else [spans(note) for note in found.given_gold]
+    given_gold = None if found.given_gold is None else [(gold, spans(pred)) for gold, pred in found.given_gold]
     return Found([spans(n) for n in found.notes], [scores(s) for s in found.scores], given_gold, found.failed, found.problems)
 
 

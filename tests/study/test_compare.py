@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,15 @@ from typer.testing import CliRunner
 
 from kiwi_spacy.cli import app
 from kiwi_spacy.errors import KiwiError
+from kiwi_spacy.evaluate import evaluate
 from kiwi_spacy.schema import load_schema
-from kiwi_spacy.study.check import split_folds
+from kiwi_spacy.study.check import check, split_folds
 from kiwi_spacy.study.compare import Gold, compare, parse_gold
 from kiwi_spacy.study.curve import format_curve, learning_curve, nested_parts, write_curve
+from kiwi_spacy.study.report import write_report
 from kiwi_spacy.study.resources import Cost
 from kiwi_spacy.study.systems import GoldNote, Source, read_predictions, read_source
+from kiwi_spacy.training import finetune
 
 SHARED = os.environ.get("KIWI_SHARED")
 SCHEMA = load_schema()
@@ -105,6 +109,42 @@ def test_the_command_writes_a_page_without_note_text(pipeline_path: Path, gold: 
     assert "<script>" not in shown
 
 
+def test_several_sources_and_a_system_that_knows_one_of_them(nlp: Language, gold: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "x.txt").write_bytes(b"No fever.\r\nCT negative.")
+    (other / "x.ann").write_text("T1\tproblem 3 8\tfever\nT2\ttest 11 13\tCT\n", encoding="utf-8")
+    (tmp_path / "peer" / "other").mkdir(parents=True)
+    (tmp_path / "peer" / "other" / "x.ann").write_text("T1\ttest 11 13\tCT\n", encoding="utf-8")
+    report = compare(
+        ["rules"], [Gold(gold), Gold(other)], SCHEMA, load=lambda name: nlp, cost_notes=0,
+        predictions={"peer": tmp_path / "peer"},
+    )
+    first, second = report["sources"]
+    assert [system["system"] for system in first["systems"]] == ["rules"]
+    assert [system["system"] for system in second["systems"]] == ["rules", "peer"]
+    assert second["systems"][1]["figures"]["entities"]["labels"]["test"]["exact"]["f"] == 1.0
+    assert second["systems"][0]["figures"]["entities"]["all"]["exact"]["f"] == 1.0  # offsets of a file with CRLF
+    write_report(report, tmp_path / "r")  # one note: no intervals, no p
+    assert "too few notes to say" in (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+
+
+def test_names_of_systems_are_escaped_also_in_plots(nlp: Language, gold: Path, tmp_path: Path) -> None:
+    name = "_a<b>$x$"
+    write_report(run([name, "b"], gold, lambda name: nlp), tmp_path / "r")
+    page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    assert "a<b>" not in page
+    assert page.count("_a&lt;b&gt;$x$") > 5
+
+
+def test_figures_are_those_of_evaluate(nlp: Language, gold: Path) -> None:
+    ours = run(["rules"], gold, lambda name: nlp)["sources"][0]["systems"][0]["figures"]
+    theirs = evaluate(nlp, gold)
+    for task in ("entities", "modifiers", "relations"):
+        for rule in ("exact", "relaxed"):
+            assert {key: ours[task]["all"][rule][key] for key in "prf"} == theirs[task]["all"][rule]
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -112,6 +152,7 @@ def test_the_command_writes_a_page_without_note_text(pipeline_path: Path, gold: 
         (["--gold", "GOLD,colour=red"], "notes=FILE, map=MAP, name=NAME"),
         (["--gold", "GOLD", "--gold", "GOLD"], "Two sources are called 'gold'"),
         (["--gold", "GOLD", "--predictions", "peer"], "write NAME=FOLDER"),
+        (["--gold", "GOLD", "--predictions", "peer=GOLD", "--predictions", "peer=x"], "stands twice"),
         (["--gold", "GOLD", "--notes", "NAMES"], "not among the annotated notes"),
         (["--gold", "GOLD", "--map", "nomap"], "No label map 'nomap'"),
     ],
@@ -192,6 +233,42 @@ def test_check_says_what_to_expect(pipeline_path: Path, gold: Path, tmp_path: Pa
     assert "fever" not in page
 
 
+def test_check_tries_finetuning_on_the_other_folds(nlp: Language, gold: Path) -> None:
+    seen: list[tuple[str, ...]] = []
+
+    def finetune(notes: Sequence[str], folder: Path) -> Path:
+        seen.append(tuple(notes))
+        return folder
+
+    report = check(
+        Gold(gold), ["rules"], SCHEMA, load=lambda name: nlp, finetune=finetune, base="rules", folds=3,
+    )
+    assert sorted(name for notes in seen for name in notes) == sorted("abc" * 2)
+    tuning = report["finetuning"]
+    assert [(row["task"], row["difference"]) for row in tuning["tasks"]] == [
+        ("entities", 0.0), ("modifiers", 0.0), ("relations", 0.0),
+    ]
+    assert not tuning["pays"]
+    assert "these notes do not show that it pays" in report["advice"][-1]
+    few = check(Gold(gold), ["rules"], SCHEMA, load=lambda name: nlp, finetune=finetune, base="rules", folds=4)
+    assert few["finetuning"] is None
+    assert "too few for 4 folds" in few["advice"][-1]
+
+
+@pytest.mark.slow
+def test_finetuning_goes_on_from_a_pipeline_and_keeps_no_word_of_the_notes(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "n.txt").write_text("Mr Zarquonius denies fever.", encoding="utf-8")
+    (notes / "n.ann").write_text(
+        "T1\tproblem 21 26\tfever\nT2\tnegation 14 20\tdenies\nR1\thasAttr Arg1:T1 Arg2:T2\n", encoding="utf-8"
+    )
+    path = finetune("en_kiwi_bert", notes, tmp_path / "out", epochs=1)
+    doc = spacy.load(path)("She denies chest pain.")
+    assert [ent.text for ent in doc.ents] == ["chest pain"]
+    assert not any(b"Zarquonius" in file.read_bytes() for file in path.rglob("*") if file.is_file())
+
+
 def test_parts_are_nested(gold: Path) -> None:
     source = read_source(gold, SCHEMA)
     parts = nested_parts(source, [100, 10, 50])
@@ -209,7 +286,7 @@ def test_a_finished_point_of_the_curve_is_not_trained_again(nlp: Language, gold:
         return folder
 
     source = read_source(gold, SCHEMA)
-    dev = Source("dev", [GoldNote("d", source.notes[0].text, source.notes[0].annotations)])
+    dev = Source("dev", [GoldNote("d", source.notes[0].text + " x", source.notes[0].annotations)])
     engines = {"rules": ([50, 100], train)}
     curve = learning_curve(source, dev, SCHEMA, engines, tmp_path / "curve", load=lambda path: nlp)
     assert learning_curve(source, dev, SCHEMA, engines, tmp_path / "curve", load=lambda path: nlp) == curve
@@ -217,5 +294,8 @@ def test_a_finished_point_of_the_curve_is_not_trained_again(nlp: Language, gold:
     write_curve(curve, tmp_path / "curve")
     assert (tmp_path / "curve" / "curve.html").read_text(encoding="utf-8").count("<svg") == 3
     assert "| rules | 50% | 2 |" in format_curve(curve)
+    with pytest.raises(KiwiError, match="is of other notes"):
+        other = Source("dev", [GoldNote("d", "No fever.", source.notes[2].annotations)])
+        learning_curve(source, other, SCHEMA, engines, tmp_path / "curve", load=lambda path: nlp)
     with pytest.raises(KiwiError, match="both to train on and to score on"):
         learning_curve(source, source, SCHEMA, engines, tmp_path / "other", load=lambda path: nlp)

@@ -32,12 +32,12 @@ def test_intervals_hold_the_true_value_at_50_notes() -> None:
 
 @pytest.mark.slow
 def test_intervals_at_16_notes_are_a_little_too_narrow_and_not_more() -> None:
-    """docs/study.md says so, with the figure."""
+    """Decision 6 says so, with the figure."""
     assert 0.90 <= coverage(16, 1500) <= 0.97
 
 
 def test_interval_of_one_note_has_no_limits() -> None:
-    interval = f1_interval(as_rows([Counts(4, 2, {"exact": 1, "relaxed": 1, "overlap": 1}, {"exact": 1})], "exact"))
+    interval = f1_interval(as_rows([Counts(4, 2, {"exact": 1}, {"exact": 1})], "exact"))
     assert (round(interval.value, 4), interval.low, interval.high) == (0.3333, None, None)
 
 
@@ -70,3 +70,21 @@ def test_p_values_of_equal_systems_are_spread_evenly() -> None:
         other[:, 0] = other[:, 1] = np.clip(both[:, 0] + moved, 0, np.minimum(both[:, 2], both[:, 3]))
         values.append(f1_difference(both, other, draws=200, seed=trial).p)
     assert 0.02 <= np.mean(np.array(values) < 0.05) <= 0.10
+
+
+@pytest.mark.parametrize("notes", [1, 2])
+def test_too_few_notes_have_no_limits(notes: int) -> None:
+    rows = np.array([[3.0, 3.0, 4.0, 5.0]] * notes)
+    assert (f1_interval(rows).low, f1_difference(rows, rows).p) == (None, None)
+    assert f1_difference(rows, rows).words == "too few notes to say"
+
+
+def test_draws_without_a_rare_label_say_nothing_of_it() -> None:
+    rows = np.zeros((16, 4))
+    rows[3] = [5, 5, 5, 5]  # in one note, and all found
+    interval = f1_interval(rows)
+    assert (interval.value, interval.low, interval.high) == (1.0, 1.0, 1.0)
+    assert np.isnan(f1_interval(np.zeros((16, 4))).value)
+    assert f1_interval(np.zeros((16, 4))).low is None
+    nothing = f1_difference(np.zeros((16, 4)), np.zeros((16, 4)))
+    assert (nothing.value, nothing.p) == (0.0, None)

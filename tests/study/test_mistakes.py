@@ -100,6 +100,17 @@ def test_label_map_reads_another_scheme() -> None:
     assert read.problems == []
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_label_that_depends_on_a_link_does_not_depend_on_their_order(order: tuple[int, int]) -> None:
+    links = ["R1\tMODIFY Arg1:T2 Arg2:T1\n", "R2\tMODIFY Arg1:T2 Arg2:T3\n"]
+    ann = "T1\tMedication 0 7\taspirin\nT2\tDuration 8 15\t2 weeks\nT3\tSign_symptom 20 24\tpain\n"
+    read = parse_ann(
+        "n", "aspirin 2 weeks for pain", ann + "".join(links[i] for i in order), schema=SCHEMA,
+        label_map=load_label_map("maccrobat", SCHEMA),
+    )
+    assert note_annotations(read).links == {((0, 7, "drug"), (8, 15, "duration"))}
+
+
 def test_label_map_leaves_out_of_predictions_what_the_scheme_does_not_mark() -> None:
     label_map = load_label_map("maccrobat", SCHEMA)
     drug, strength, form = (0, 7, "drug"), (8, 13, "strength"), (14, 20, "form")
@@ -118,6 +129,9 @@ def test_label_map_leaves_out_of_predictions_what_the_scheme_does_not_mark() -> 
         ("spans: {Drug: {else: drug, thing: drug}}", "'thing' is neither"),
         ("labels: {Drug: drug}", "needs 'spans'"),
         ("spans: {Drug: drug}\nmore: 1", "unknown key more"),
+        ("spans: {Drug: drug}\nlinks: MODIFY", "'links' is a list"),
+        ("spans: {Drug: drug}\nours: {strenght: dosage}", "'strenght' is no label"),
+        ("spans: {Drug: [drug]}", "is no label of the schema"),
     ],
 )
 def test_a_label_map_that_does_not_fit_is_refused(text: str, message: str, tmp_path: Path) -> None:

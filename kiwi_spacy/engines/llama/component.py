@@ -1,6 +1,6 @@
 """`kiwi_llm`: spacy-llm's component without what a hospital cannot have: remote defaults, lost batches, a cache of notes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from itertools import islice
 from pathlib import Path
@@ -104,35 +104,51 @@ class KiwiLLM(LLMWrapper):
     def link(self, docs: Sequence[Doc]) -> list[Doc]:
         """Link the entities and modifiers that Docs have already, and find no others; links are within a window."""
         task: MarkupTask = self._task  # type: ignore[assignment]
-        todo = []
-        for doc in docs:
-            spans = [*doc.ents, *get_modifiers(doc)]
-            for start, end in task.windows(doc):
-                inside = [span for span in spans if start <= span.start_char and span.end_char <= end]
-                given = [(span.start_char - start, span.end_char - start, span.label_) for span in inside]
-                prompt = Prompt(
-                    task.instruction, doc.text[start:end], task.schema, shots=task.shots, given=given, only_links=True
-                )
-                todo.append((doc, inside, given, prompt))
-        links: dict[int, list[tuple[Span, Span, float]]] = {id(doc): [] for doc in docs}
-        replies = (reply for note in self._model([[each[-1] for each in todo]]) for reply in note)
-        for (doc, inside, given, _), reply in zip(todo, replies):
-            if isinstance(reply, Failure):
-                count_problem(doc, "window without an answer")
-                continue
-            for head, modifier, score in reply.found.links:
-                pair = [inside[_nearest(given, reply.found.spans[i])] for i in (head, modifier)]
-                links[id(doc)].append((pair[0], pair[1], score))
-        for doc in docs:
-            set_relations(doc, links[id(doc)], task.schema)
+        spans = [[*doc.ents, *get_modifiers(doc)] for doc in docs]
+
+        def inside(i: int, start: int, end: int) -> list[Span]:
+            return [span for span in spans[i] if start <= span.start_char and span.end_char <= end]
+
+        def prompt(i: int, start: int, end: int) -> Prompt:
+            given = [(span.start_char - start, span.end_char - start, span.label_) for span in inside(i, start, end)]
+            return Prompt(
+                task.instruction, docs[i].text[start:end], task.schema, shots=task.shots, given=given, only_links=True
+            )
+
+        for i, answers in enumerate(self._ask(docs, prompt)):
+            links: list[tuple[Span, Span, float]] = []
+            for (start, end), reply in answers:
+                if isinstance(reply, Failure):
+                    count_problem(docs[i], "window without an answer")
+                    continue
+                here = inside(i, start, end)
+                for head, modifier, score in reply.found.links:
+                    pair = [here[_nearest(here, start, reply.found.spans[j])] for j in (head, modifier)]
+                    links.append((pair[0], pair[1], score))
+            set_relations(docs[i], links, task.schema)
         return list(docs)
 
     def _process_docs(self, docs: List[Doc]) -> List[Doc]:  # noqa: UP006
         task: MarkupTask = self._task  # type: ignore[assignment]
+        answers = self._ask(docs, lambda i, start, end: task.prompt(docs[i], start, end))
+        weights = self._model.describe() if hasattr(self._model, "describe") else type(self._model).__name__
+        for doc, found in zip(docs, answers):
+            task.fill(doc, found)
+            set_provenance(doc, **name_pipeline(self.meta), engine="llama", weights=weights)
+        return docs
+
+    def _ask(
+        self, docs: Sequence[Doc], prompt: Callable[[int, int, int], Any]
+    ) -> list[list[tuple[tuple[int, int], Any]]]:
+        """Return, for each Doc, its windows and what the model says of them; those that fail are asked again in parts.
+
+        prompt (Callable): (index of the Doc, start_char, end_char) > the prompt of a window.
+        """
+        task: MarkupTask = self._task  # type: ignore[assignment]
         todo = [(i, window) for i, doc in enumerate(docs) for window in task.windows(doc)]
         answers: list[list[tuple[tuple[int, int], Any]]] = [[] for _ in docs]
         while todo:
-            prompts = [task.prompt(docs[i], *window) for i, window in todo]
+            prompts = [prompt(i, *window) for i, window in todo]
             replies = [reply for note in self._model([prompts]) for reply in note]
             self.windows_read += len(prompts)
             again = []
@@ -142,20 +158,17 @@ class KiwiLLM(LLMWrapper):
                 else:
                     answers[i].append((window, reply))
             todo = again
-        weights = self._model.describe() if hasattr(self._model, "describe") else type(self._model).__name__
-        for doc, found in zip(docs, answers):
-            task.fill(doc, sorted(found, key=lambda item: item[0]))
-            set_provenance(doc, **name_pipeline(self.meta), engine="llama", weights=weights)
-        return docs
+        return [sorted(found, key=lambda item: item[0]) for found in answers]
 
 
-def _nearest(given: Sequence[tuple[int, int, str]], span: tuple[int, int, str, float]) -> int:
+def _nearest(given: Sequence[Span], offset: int, answered: tuple[int, int, str, float]) -> int:
     """Return the index of the given span that an answer's span is: it was widened to the model's tokens."""
-    overlaps = [
-        min(end, span[1]) - max(start, span[0]) - abs(start - span[0]) - abs(end - span[1]) if label == span[2] else -1e9
-        for start, end, label in given
+    start, end, label = answered[0] + offset, answered[1] + offset, answered[2]
+    gaps = [
+        abs(span.start_char - start) + abs(span.end_char - end) if span.label_ == label else len(span.doc.text) * 2
+        for span in given
     ]
-    return overlaps.index(max(overlaps))
+    return gaps.index(min(gaps))
 
 
 def _halves(text: str, start: int, end: int) -> list[tuple[int, int]]:

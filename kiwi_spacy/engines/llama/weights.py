@@ -52,7 +52,7 @@ def weight_files(base: str) -> list[Path]:
     folder, gguf = find_base(base)
     if gguf is not None:
         return [folder / gguf]
-    return sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
+    return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
 
 
 def load_tokenizer(base: str, tags: Sequence[str] = (), saved: Path | None = None) -> Any:
