@@ -36,7 +36,7 @@ def evaluate(
     RAISES (KiwiError): There is nothing to score, or the pipeline fails on a note.
     """
     paths = [gold] if isinstance(gold, Path) else gold
-    known = load_schema(schema) if schema else _own_schema(nlp)
+    known = load_schema(schema) if schema else own_schema(nlp) or load_schema()
     examples = list(read_examples(nlp, paths, known, text_dir=text_dir, notes=str(notes) if notes else None))
     if not examples:
         places = ", ".join(f"'{path}'" for path in paths) + (f" and the names in '{notes}'" if notes else "")
@@ -60,9 +60,10 @@ def evaluate(
     return {**scores.to_dict(), "problems": dict(sorted(problems.items())), "table": format_table(scores)}
 
 
-def _own_schema(nlp: Language) -> Schema:
+def own_schema(nlp: Language) -> Schema | None:
+    """Return the schema that a pipeline was trained with, None where none of its pipes has one."""
     schemas = (getattr(pipe, "schema", None) for _, pipe in nlp.pipeline)
-    return next((schema for schema in schemas if isinstance(schema, Schema)), load_schema())
+    return next((schema for schema in schemas if isinstance(schema, Schema)), None)
 
 
 def annotate(nlp: Language, examples: list[Example], batch_size: int) -> Iterator[Doc | str]:

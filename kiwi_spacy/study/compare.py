@@ -8,6 +8,7 @@ from typing import Any
 from spacy.language import Language
 
 from ..errors import KiwiError
+from ..evaluate import own_schema
 from ..schema import Schema
 from .figures import Result, evaluate_system
 from .report import build_report
@@ -68,6 +69,11 @@ def compare(
     results: list[list[Result]] = [[] for _ in sources]
     for name in pipelines:
         nlp = load(name)
+        own = own_schema(nlp)
+        if own is not None and {*own.entities, *own.modifiers} != {*schema.entities, *schema.modifiers}:
+            raise KiwiError(
+                f"'{name}' has the labels of the schema '{own.name}', not of '{schema.name}'. Give its own by --schema."
+            )
         for source, into in zip(sources, results):
             progress(f"{name} on {source.name}, {len(source.notes)} notes")
             into.append(evaluate_system(name, source, run_pipeline(nlp, source, schema), schema))

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import spacy
 from spacy.language import Language
+from spacy.tokens import Doc
 from typer.testing import CliRunner
 
 from kiwi_spacy.cli import app
 from kiwi_spacy.errors import KiwiError
 from kiwi_spacy.evaluate import evaluate
-from kiwi_spacy.schema import load_schema
+from kiwi_spacy.schema import load_schema, schema_from_dict
 from kiwi_spacy.study.check import check, split_folds
 from kiwi_spacy.study.compare import Gold, compare, parse_gold
 from kiwi_spacy.study.curve import format_curve, learning_curve, nested_parts, write_curve
@@ -164,6 +165,19 @@ def test_what_does_not_fit_is_said(options: list[str], message: str, pipeline_pa
     result = CliRunner().invoke(app, ["compare", "-p", str(pipeline_path), "-o", str(tmp_path / "r"), *filled])
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_a_pipeline_of_another_schema_is_refused(nlp: Language, gold: Path) -> None:
+    class Pipe:
+        schema = schema_from_dict({"name": "site", "entities": {"wound": {}}, "modifiers": {}})
+
+        def __call__(self, doc: Doc) -> Doc:
+            return doc
+
+    Language.component("kiwi_test_schema", func=Pipe())
+    nlp.add_pipe("kiwi_test_schema")
+    with pytest.raises(KiwiError, match="the labels of the schema 'site', not of 'kiwi'"):
+        run(["rules"], gold, lambda name: nlp)
 
 
 def test_parse_gold_prefers_its_own_settings() -> None:
