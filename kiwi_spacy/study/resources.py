@@ -166,10 +166,17 @@ def _serve(pipeline: str, device: str) -> None:
         before, began = _calls(nlp), time.perf_counter()
         tokens = sum(len(doc) for doc in nlp.pipe(texts))
         seconds, after = time.perf_counter() - began, _calls(nlp)
-        unit = 1 if sys.platform == "darwin" else 1024
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
         calls = None if before is None or after is None else after - before
-        _print({"seconds": seconds, "tokens": tokens, "peak_mb": peak, "calls": calls})
+        _print({"seconds": seconds, "tokens": tokens, "peak_mb": _peak() / 1e6, "calls": calls})
+
+
+def _peak() -> int:
+    """Return the highest resident size of this process, in bytes."""
+    try:  # not ru_maxrss, which on Linux begins at the size of the process that started this one
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _print(figures: dict[str, Any]) -> None:
