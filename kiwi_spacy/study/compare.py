@@ -81,11 +81,11 @@ def compare(
         del nlp
     for name, folder in predictions.items():
         for source, into in zip(sources, results):
-            own = folder / source.name if len(sources) > 1 else folder
-            if len(sources) > 1 and not own.is_dir():
-                progress(f"{name} has no folder '{own}', so it is left out of {source.name}")
+            place = folder / source.name if len(sources) > 1 else folder
+            if len(sources) > 1 and not place.is_dir():
+                progress(f"{name} has no folder '{place}', so it is left out of {source.name}")
                 continue
-            into.append(evaluate_system(name, source, read_predictions(own, source, schema), schema))
+            into.append(evaluate_system(name, source, read_predictions(place, source, schema), schema))
     costs = {}
     if cost_notes and pipelines:
         progress(f"resources, {passes} passes over {min(cost_notes, len(sources[0].notes))} notes")
