@@ -49,8 +49,8 @@ def learning_curve(
     engines (Mapping): {name: (parts in percent, how it is trained)}.
     RAISES (KiwiError): A note stands on both sides.
     """
-    texts = {" ".join(note.text.split()).lower() for note in source.notes}
-    both = [note.name for note in dev.notes if " ".join(note.text.split()).lower() in texts]
+    texts = {note.words for note in source.notes}
+    both = [note.name for note in dev.notes if note.words in texts]
     if both:
         raise KiwiError(f"Notes both to train on and to score on: {', '.join(sorted(both)[:5])}. Leave them out by --without.")
     scored_on = hashlib.sha256(repr([(n.text, sorted(n.annotations.spans)) for n in dev.notes]).encode()).hexdigest()[:16]

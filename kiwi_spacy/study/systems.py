@@ -32,6 +32,11 @@ class GoldNote:
     text: str = field(repr=False)
     annotations: Annotations
 
+    @property
+    def words(self) -> str:
+        """The text without its layout and case, by which copies of one note are known."""
+        return " ".join(self.text.split()).lower()
+
 
 @dataclass
 class Source:
@@ -46,7 +51,7 @@ class Source:
         """Return the notes' names in a random order, copies of one text together."""
         found: dict[str, list[str]] = {}
         for note in self.notes:
-            found.setdefault(" ".join(note.text.split()).lower(), []).append(note.name)
+            found.setdefault(note.words, []).append(note.name)
         order = sorted(found.values())
         random.Random(seed).shuffle(order)
         return order
