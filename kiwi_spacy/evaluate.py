@@ -10,6 +10,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
+from .annotate import annotate
 from .errors import KiwiError
 from .formats.corpus import read_examples
 from .formats.docs import NOTE
@@ -45,7 +46,7 @@ def evaluate(
     problems: Counter[str] = Counter()
     for eg in examples:  # a gold span moved or dropped is not what the file says
         problems.update({f"gold: {kind}": times for kind, times in eg.reference._.problems.items()})
-    for eg, doc in zip(examples, annotate(nlp, examples, batch_size), strict=True):
+    for eg, doc in zip(examples, annotate(nlp, (eg.predicted for eg in examples), batch_size), strict=True):
         if not isinstance(doc, Doc):
             name = eg.reference.user_data.get(NOTE) or "a note without a name"
             raise KiwiError(f"{name}: {doc}. Leave it out by --notes.")
@@ -64,31 +65,6 @@ def own_schema(nlp: Language) -> Schema | None:
     """Return the schema that a pipeline was trained with, None where none of its pipes has one."""
     schemas = (getattr(pipe, "schema", None) for _, pipe in nlp.pipeline)
     return next((schema for schema in schemas if isinstance(schema, Schema)), None)
-
-
-def annotate(nlp: Language, examples: list[Example], batch_size: int) -> Iterator[Doc | str]:
-    """Yield what the pipeline makes of each note, in order: a Doc, or why it failed, without the message, which may hold text."""
-    rest = iter(examples)
-    while batch := list(islice(rest, batch_size)):
-        docs: list[Doc] = []
-        try:
-            docs = list(nlp.pipe([eg.predicted.copy() for eg in batch], batch_size=batch_size))
-        except Exception:  # whatever a component raises; the note that did it is found below
-            docs = []
-        if len(docs) == len(batch):
-            yield from docs
-        else:  # also where an error handler of the pipeline's own left a note out
-            for eg in batch:
-                yield _annotate_one(nlp, eg)
-
-
-def _annotate_one(nlp: Language, eg: Example) -> Doc | str:
-    try:
-        return nlp(eg.predicted.copy())
-    except KiwiError as error:
-        return str(error)
-    except Exception as error:
-        return f"the pipeline raised {type(error).__name__}"
 
 
 def links_given_spans(nlp: Language) -> str | None:

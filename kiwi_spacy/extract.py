@@ -12,6 +12,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from tqdm import tqdm
 
+from .annotate import annotate, reason
 from .errors import FormatError, KiwiError
 from .formats.inputs import plan_notes
 from .formats.outputs import Format, check_name, open_writer
@@ -73,7 +74,7 @@ def extract(
                             yield text, note.name
                             continue
                     except (FormatError, OSError) as error:
-                        failed.append((note.name, _reason(error)))
+                        failed.append((note.name, reason(error)))
                     progress.update()
 
             stream = readable()
@@ -81,7 +82,8 @@ def extract(
                 # Every new word stays in the vocabulary for good otherwise. The zone is closed before
                 # the next batch and no Doc outlives it; the writer of DocBins keeps plain strings.
                 with nlp.memory_zone():
-                    for name, result in _annotate(nlp, batch):
+                    texts = [text for text, _ in batch]
+                    for (_, name), result in zip(batch, annotate(nlp, texts, len(batch)), strict=True):
                         if isinstance(result, Doc):
                             try:
                                 writer.write(name, result)
@@ -90,7 +92,7 @@ def extract(
                             except OSError:
                                 raise  # no note is at fault: the disk is full, say, and the file may end within a line
                             except Exception as error:
-                                failed.append((name, _reason(error, "writing the result")))
+                                failed.append((name, reason(error, "writing the result")))
                         else:
                             failed.append((name, result))
                         progress.update()
@@ -99,30 +101,3 @@ def extract(
         nlp.max_length = max_length
         writer.close()
     return Summary(counts["done"], counts["skipped"], failed, dict(sorted(problems.items())))
-
-
-def _annotate(nlp: Language, batch: list[tuple[str, str]]) -> Iterator[tuple[str, Doc | str]]:
-    """Yield (name, Doc or reason of failure), in order; after an exception the notes go one by one."""
-    docs: dict[str, Doc] = {}
-    try:
-        docs = {name: doc for doc, name in nlp.pipe(batch, as_tuples=True, batch_size=len(batch))}
-    except Exception:  # whatever a component raises; the note that did it is found below
-        docs = {}
-    for text, name in batch:
-        if name in docs:
-            yield name, docs[name]
-            continue
-        # Also where an error handler of the pipeline's own left a note out of the batch.
-        try:
-            yield name, nlp(text)
-        except Exception as error:
-            yield name, _reason(error)
-
-
-def _reason(error: Exception, source: str = "the pipeline") -> str:
-    """Say why, without note text: only the messages of this package and of the system are free of it."""
-    if isinstance(error, KiwiError):
-        return str(error)
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return f"{source} raised {type(error).__name__}"

@@ -12,8 +12,9 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
+from ..annotate import annotate
 from ..errors import FormatError, KiwiError
-from ..evaluate import annotate, link_gold, links_given_spans
+from ..evaluate import link_gold, links_given_spans
 from ..formats.brat import BOM, BratNote, Failure, parse_ann, read_folder, read_text
 from ..formats.corpus import read_docs, read_names
 from ..formats.docs import NOTE, fill_doc, make_doc
@@ -129,7 +130,7 @@ def run_pipeline(nlp: Language, source: Source, schema: Schema, *, batch_size: i
     problems: Counter[str] = Counter()
     for eg in examples:  # a gold span that is moved or dropped when links are asked for it
         problems.update({f"gold: {kind}": times for kind, times in eg.reference._.problems.items()})
-    for note, doc in zip(source.notes, annotate(nlp, examples, batch_size)):
+    for note, doc in zip(source.notes, annotate(nlp, (eg.predicted for eg in examples), batch_size)):
         if isinstance(doc, Doc):
             problems.update(doc._.problems)
             found.notes.append(doc_annotations(doc))

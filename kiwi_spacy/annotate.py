@@ -1,0 +1,50 @@
+"""Run a pipeline over notes, one of which may be bad."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from .errors import KiwiError
+
+
+def annotate(nlp: Language, notes: Iterable[str | Doc], batch_size: int) -> Iterator[Doc | str]:
+    """Yield what a pipeline makes of each note, in order: a Doc, or the reason why it failed.
+
+    A note without a result, after an exception or because an error handler of the pipeline's own left it out,
+    is tried again alone.
+
+    notes (Iterable[str | Doc]): Texts, or Docs that stay as they are.
+    batch_size (int): Notes that the pipeline gets at a time, and that are taken from `notes` at a time.
+    """
+    rest = iter(notes)
+    while batch := list(islice(rest, batch_size)):
+        done: dict[int, Doc] = {}
+        try:
+            numbered = ((_fresh(note), i) for i, note in enumerate(batch))
+            done = {i: doc for doc, i in nlp.pipe(numbered, as_tuples=True, batch_size=len(batch))}
+        except Exception:  # whatever a component raises; the note that did it is found below
+            done = {}
+        for i, note in enumerate(batch):
+            yield done[i] if i in done else _alone(nlp, note)
+
+
+def reason(error: Exception, source: str = "the pipeline") -> str:
+    """Say why, without note text: only the messages of this package and of the system are free of it."""
+    if isinstance(error, KiwiError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{source} raised {type(error).__name__}"
+
+
+def _fresh(note: str | Doc) -> str | Doc:
+    return note.copy() if isinstance(note, Doc) else note
+
+
+def _alone(nlp: Language, note: str | Doc) -> Doc | str:
+    try:
+        return nlp(_fresh(note))
+    except Exception as error:
+        return reason(error)
