@@ -20,6 +20,7 @@ from ..schema import Schema, load_schema
 from ..scoring import Annotations, Scores, format_table, score_notes
 from ..tokenizer import build_tokenizer
 from .alignment import align_texts, carry_span, invert, trim_span
+from .pairing import pair_overlapping
 
 Side = Literal["A", "B"]
 Kind = Literal["only in A", "only in B", "other label", "other borders", "link only in A", "link only in B"]
@@ -310,27 +311,20 @@ def cohen_kappa(counts: Mapping[tuple[str, str], int]) -> float | None:
 def pair_spans(a: Collection[SpanKey], b: Collection[SpanKey]) -> list[tuple[SpanKey | None, SpanKey | None]]:
     """Pair the spans of two annotators, each at most once; one that stays alone is paired with None.
 
-    Equal spans first, then those of the same borders, then those of one label that overlap, by how
-    far. (Taken so, one by one, the last may be fewer than the relaxed score counts, which seeks the most.)
+    Equal spans first, then those of the same borders, then those of one label that overlap, by how far.
 
     >>> pair_spans([(0, 5, "problem"), (7, 9, "test")], [(0, 5, "drug"), (8, 12, "test"), (20, 25, "drug")])
     [((0, 5, 'problem'), (0, 5, 'drug')), ((7, 9, 'test'), (8, 12, 'test')), (None, (20, 25, 'drug'))]
     """
-    near = []
-    for one in a:
-        for other in b:
-            overlap = min(one[1], other[1]) - max(one[0], other[0])
-            if overlap > 0 and (one[:2] == other[:2] or one[2] == other[2]):
-                rank = 0 if one == other else 1 if one[:2] == other[:2] else 2
-                near.append((rank, -overlap, one, other))
-    pairs: list[tuple[SpanKey | None, SpanKey | None]] = []
-    free_a, free_b = set(a), set(b)
-    for _, _, one, other in sorted(near):
-        if one in free_a and other in free_b:
-            free_a.remove(one)
-            free_b.remove(other)
-            pairs.append((one, other))
-    pairs += [(one, None) for one in free_a] + [(None, other) for other in free_b]
+    def rank(one: SpanKey, other: SpanKey) -> int | None:
+        if one[:2] == other[:2]:
+            return 0 if one == other else 1
+        return 2 if one[2] == other[2] else None
+
+    together = pair_overlapping(a, b, rank)
+    pairs: list[tuple[SpanKey | None, SpanKey | None]] = list(together)
+    pairs += [(one, None) for one in set(a) - {one for one, _ in together}]
+    pairs += [(None, other) for other in set(b) - {other for _, other in together}]
     return sorted(pairs, key=lambda pair: [each for each in pair if each])
 
 

@@ -1,12 +1,12 @@
 """Errors by kind: what a system got wrong about one note, against gold."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from ..relations import SpanKey
 from ..schema import Schema
 from ..scoring import Annotations, Link, as_written, links_of, spans_of
+from .pairing import pair_overlapping
 
 Kind = Literal[
     "boundary short", "boundary long", "boundary shifted", "wrong type", "missed", "invented",
@@ -68,40 +68,12 @@ def find_mistakes(gold: Annotations, pred: Annotations, schema: Schema) -> list[
 
 
 def _of_spans(task: str, gold: set[SpanKey], pred: set[SpanKey]) -> list[Mistake]:
-    missed, extra = sorted(gold - pred), sorted(pred - gold)
-    pairs = [
-        (g[2] == p[2], min(g[1], p[1]) - max(g[0], p[0]), g, p)
-        for g, near in _overlapping(missed, extra).items() for p in near
-    ]
-    free_gold, free_pred = set(missed), set(extra)
-    found = []
-    for same, _, g, p in sorted(pairs, key=lambda pair: (not pair[0], -pair[1], pair[2:])):
-        if g in free_gold and p in free_pred:
-            free_gold.remove(g)
-            free_pred.remove(p)
-            found.append(Mistake(_boundary(g, p) if same else "wrong type", task, g, p))
-    found += [Mistake("missed", task, gold=g) for g in free_gold]
-    found += [Mistake("invented", task, pred=p) for p in free_pred]
+    missed, extra = gold - pred, pred - gold
+    pairs = pair_overlapping(missed, extra, lambda g, p: 0 if g[2] == p[2] else 1)
+    found = [Mistake(_boundary(g, p) if g[2] == p[2] else "wrong type", task, g, p) for g, p in pairs]
+    found += [Mistake("missed", task, gold=g) for g in missed - {g for g, _ in pairs}]
+    found += [Mistake("invented", task, pred=p) for p in extra - {p for _, p in pairs}]
     return sorted(found, key=lambda mistake: (mistake.gold or mistake.pred or (), mistake.kind))
-
-
-def _overlapping(gold: list[SpanKey], pred: list[SpanKey]) -> Mapping[SpanKey, list[SpanKey]]:
-    """Return for each gold span the predicted ones that it overlaps; both sorted."""
-    near: dict[SpanKey, list[SpanKey]] = {}
-    first = 0
-    longest = max((end - start for start, end, _ in pred), default=0)
-    for g in gold:
-        while first < len(pred) and pred[first][0] + longest <= g[0]:
-            first += 1
-        near[g] = [p for p in _until(pred, first, g[1]) if g[0] < p[1]]
-    return near
-
-
-def _until(pred: list[SpanKey], first: int, end: int) -> Iterable[SpanKey]:
-    for span in pred[first:]:
-        if span[0] >= end:
-            return
-        yield span
 
 
 def _boundary(gold: SpanKey, pred: SpanKey) -> Kind:

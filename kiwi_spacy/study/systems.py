@@ -23,6 +23,7 @@ from ..relations import SpanKey, get_modifiers, get_relations, get_score, span_k
 from ..schema import Schema
 from ..scoring import Annotations, Link, doc_annotations, links_of
 from ..tokenizer import build_tokenizer
+from .pairing import pair_overlapping
 
 
 @dataclass(frozen=True)
@@ -236,20 +237,11 @@ def on_matched(gold: Annotations, pred: Annotations, schema: Schema) -> tuple[An
 
     A predicted span is matched with the gold span of its label that it overlaps most, one to one.
     """
-    near = [
-        (g != p, max(g[0], p[0]) - min(g[1], p[1]), g, p)
-        for g in gold.spans for p in pred.spans if g[2] == p[2] and g[0] < p[1] and p[0] < g[1]
-    ]
-    partner: dict[SpanKey, SpanKey] = {}  # predicted > gold
-    taken: set[SpanKey] = set()
-    for _, _, g, p in sorted(near):
-        if g not in taken and p not in partner:
-            partner[p] = g
-            taken.add(g)
+    pairs = pair_overlapping(gold.spans, pred.spans, lambda g, p: None if g[2] != p[2] else int(g != p))
 
     def kept(links: Iterable[Link], places: Mapping[SpanKey, SpanKey]) -> Annotations:
         return Annotations(
             frozenset(), frozenset((places[a], places[b]) for a, b in links if a in places and b in places)
         )
 
-    return kept(links_of(gold, schema), {g: g for g in taken}), kept(links_of(pred, schema), partner)
+    return kept(links_of(gold, schema), {g: g for g, _ in pairs}), kept(links_of(pred, schema), {p: g for g, p in pairs})
