@@ -72,3 +72,19 @@ def test_names_of_weights_stay_and_copies_work() -> None:
         assert eight.state_dict().keys() == plain.state_dict().keys()
         assert torch.equal(copy.deepcopy(eight)(x), found)
         assert torch.equal(pickle.loads(pickle.dumps(eight))(x), found)
+
+
+def test_few_shapes_are_multiplied_however_many_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, eight = both()
+    multiply, shapes = torch.ops.onednn.qlinear_pointwise, set()
+
+    def noted(rows: torch.Tensor, *rest: object) -> torch.Tensor:
+        shapes.add(tuple(rows.shape))
+        return multiply(rows, *rest)
+
+    monkeypatch.setattr(torch.ops.onednn, "qlinear_pointwise", noted)
+    for size in range(1, 700, 23):
+        x = torch.randn(size, 96)
+        with torch.no_grad():
+            assert (eight(x) - plain(x)).norm() / plain(x).norm() < 0.03
+    assert len(shapes) <= 4

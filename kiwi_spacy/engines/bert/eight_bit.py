@@ -11,6 +11,8 @@ from torch.nn.functional import linear
 
 # Seven bits of what comes in: products of two pairs then fit the 16 bits that processors without VNNI add them in.
 STEPS = 63
+# Rows at a time. oneDNN keeps what it has prepared for every shape, a megabyte each, so the shapes must be few.
+BLOCK, SMALLEST = 256, 64
 
 
 class EightBitLinear(torch.nn.Linear):
@@ -21,13 +23,24 @@ class EightBitLinear(torch.nn.Linear):
         if torch.is_grad_enabled() or input.dtype != torch.float32 or input.device.type != "cpu":
             return linear(input, self.weight, self.bias)
         weight, scales, points = self._packed()
-        largest = input.abs().amax(-1, keepdim=True).clamp_min_(1e-9)
-        rows = torch.addcmul(input.new_tensor(STEPS + 1.5), input, STEPS / largest).to(torch.uint8)
-        found = torch.ops.onednn.qlinear_pointwise(
-            rows, 1.0, STEPS + 1, weight, scales, points, None, 1.0, 0, torch.float32, "none", [], ""
-        )
+        flat = input.reshape(-1, self.in_features)
+        largest = flat.abs().amax(-1, keepdim=True).clamp_min_(1e-9)
+        rows = torch.addcmul(input.new_tensor(STEPS + 1.5), flat, STEPS / largest).to(torch.uint8)
         largest /= STEPS
-        return found.mul_(largest) if self.bias is None else torch.addcmul(self.bias, found, largest)
+        found = input.new_empty(len(flat), self.out_features)
+        for first in range(0, len(flat), BLOCK):
+            some = rows[first : first + BLOCK]
+            size = len(some)
+            some = torch.nn.functional.pad(some, (0, 0, 0, -size % SMALLEST))
+            products = torch.ops.onednn.qlinear_pointwise(
+                some, 1.0, STEPS + 1, weight, scales, points, None, 1.0, 0, torch.float32, "none", [], ""
+            )[:size]
+            scale, place = largest[first : first + BLOCK], found[first : first + BLOCK]
+            if self.bias is None:
+                torch.mul(products, scale, out=place)
+            else:
+                torch.addcmul(self.bias, products, scale, out=place)
+        return found.view(*input.shape[:-1], self.out_features)
 
     def _packed(self) -> tuple[Any, torch.Tensor, torch.Tensor]:
         state = (self.weight.data_ptr(), self.weight._version)  # training changes weights in place
