@@ -68,7 +68,8 @@ def learning_curve(
                 folder.mkdir(parents=True, exist_ok=True)
                 listed = folder / "notes.txt"
                 listed.write_text("\n".join(names) + "\n", encoding="utf-8")
-                result = evaluate_system(engine, dev, run_pipeline(load(str(train(listed, folder))), dev, schema), schema)
+                found = run_pipeline(load(str(train(listed, folder))), dev, schema, given=False)
+                result = evaluate_system(engine, dev, found, schema)
                 figures = {f.task: f.to_dict() for f in result.figures if f.label is None}
                 point = {
                     "percent": percentage, "notes": len(names), "names": names, "scored_on": scored_on, "figures": figures,
