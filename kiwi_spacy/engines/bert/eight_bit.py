@@ -51,7 +51,9 @@ class EightBitLinear(torch.nn.Linear):
 
 
 def _step(size: int) -> int:
-    """Return what the number of rows is filled up to a multiple of; oneDNN keeps what it has prepared for every shape, a megabyte each.
+    """Return what the number of rows is filled up to a multiple of.
+
+    oneDNN keeps what it has prepared for every shape, a megabyte each.
 
     >>> [_step(size) for size in (1, 1000, 1500, 4000)]
     [128, 128, 256, 512]
