@@ -15,6 +15,7 @@ from pathlib import Path
 
 import spacy
 
+from kiwi_spacy import memory
 from kiwi_spacy.extract import extract
 
 
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--pipeline", default="en_kiwi_bert")
     parser.add_argument("--counts", type=int, nargs="+", default=[200, 2000])
     args = parser.parse_args()
+    memory.keep()  # as the command does
     nlp = spacy.load(args.pipeline)
     known = texts(args.notes)
     print(f"loaded: {resident():.0f} MB")

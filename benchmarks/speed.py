@@ -15,6 +15,8 @@ import spacy
 import torch
 from passes import best_batch, forward_pass
 
+from kiwi_spacy import memory
+
 
 def main() -> None:
     """Print both times and their ratio."""
@@ -23,6 +25,7 @@ def main() -> None:
     parser.add_argument("--pipeline", default="en_kiwi_bert")
     parser.add_argument("--passes", type=int, default=5)
     args = parser.parse_args()
+    memory.keep()  # as `kiwi extract` does
     texts = [path.read_text(encoding="utf-8") for path in sorted(args.folder.glob("*.txt"))]
     nlp = spacy.load(args.pipeline)
     transformer = nlp.get_pipe("transformer").model

@@ -26,7 +26,7 @@ def create_corpus(
     text_dir: str | None = None,
     notes: str | None = None,
     without: str | None = None,
-    max_words: int = 0,
+    max_words: int | list[int] = 0,
 ) -> Callable[[Language], Iterator[Example]]:
     """Return a function that yields an Example a note.
 
@@ -34,7 +34,8 @@ def create_corpus(
     schema (str | None): A schema file of the user's own.
     text_dir (str | None): Where the texts of .ann files are.
     notes, without (str | None): Files of note names, one a line, to keep or to leave out.
-    max_words (int): Notes longer than so many tokens are cut at line ends; 0 leaves them whole.
+    max_words (int | list[int]): Notes longer than so many tokens are cut at line ends; 0 leaves them whole. Of several
+        lengths each note is given once a length, so that the same text is learned in other company.
     RAISES (FormatError): Nothing stands at a path. What cannot be read in a file is logged, without its text.
     """
 
@@ -52,7 +53,7 @@ def create_corpus(
 
 def read_examples(
     nlp: Language, paths: list[Path], schema: Schema, *, text_dir: str | None = None, notes: str | None = None,
-    without: str | None = None, max_words: int = 0,
+    without: str | None = None, max_words: int | list[int] = 0,
 ) -> Iterator[Example]:
     """Yield an Example a note; arguments as of `create_corpus`. Names to keep that no path has are logged."""
     keep, drop = read_names(notes), read_names(without)
@@ -63,9 +64,10 @@ def read_examples(
             found.add(name)
             if (keep is not None and name not in keep) or (drop is not None and name in drop):
                 continue
-            for piece in cut(doc, max_words) if max_words else [doc]:
-                if len(piece):
-                    yield Example(_bare(piece), piece)
+            for length in max_words if isinstance(max_words, list) else [max_words]:
+                for piece in cut(doc, length) if length else [doc]:
+                    if len(piece):
+                        yield Example(_bare(piece), piece)
     if keep is not None and keep - found:
         logger.warning("%s: these notes are nowhere among the annotated: %s.", notes, ", ".join(sorted(keep - found)))
 

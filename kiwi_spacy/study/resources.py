@@ -21,6 +21,7 @@ from typing import Any
 import spacy
 from spacy.language import Language
 
+from .. import memory
 from ..errors import KiwiError
 
 _MARK = "kiwi-figures:"
@@ -152,6 +153,7 @@ def disk_size(nlp: Language) -> float:
 def _serve(pipeline: str, device: str) -> None:
     """Load at the first line of standard input; annotate the texts of each further line; print figures for each."""
     sys.stdin.readline()
+    memory.keep()  # as `kiwi extract` does
     if device != "cpu":
         spacy.require_gpu(0)  # type: ignore[attr-defined]
     began = time.perf_counter()

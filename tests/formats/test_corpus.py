@@ -92,6 +92,12 @@ def test_corpus_keeps_links_in_pieces(folder: Path, blank: Language) -> None:
     assert [len(eg.reference._.relations) for eg in examples] == [1, 0, 0, 1, 0, 0]
 
 
+def test_corpus_gives_each_note_once_a_length(folder: Path, blank: Language) -> None:
+    texts = [eg.reference.text for eg in create_corpus(str(folder), max_words=[100, 3])(blank)]
+    whole, pieces = [[eg.reference.text for eg in create_corpus(str(folder), max_words=n)(blank)] for n in (100, 3)]
+    assert texts == [whole[0], *pieces[:3], whole[1], *pieces[3:]]
+
+
 def test_corpus_logs_problems_without_text(folder: Path, blank: Language, caplog: pytest.LogCaptureFixture) -> None:
     (folder / "b.ann").write_text(ANN + "T3\tproblem 9 13\tSECRET\nT4\tproblem 0 999\tSECRET\n")
     (folder / "c.txt").write_bytes(b"\xff")

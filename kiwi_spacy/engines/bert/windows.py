@@ -13,7 +13,6 @@ from thinc.api import Model
 from transformers.utils import ModelOutput
 
 from ..workers import ForkGuard
-from . import eight_bit
 from .backbones import backbone_path
 from .tokens import marks, orths
 
@@ -79,10 +78,8 @@ class Windows:
         return spans
 
 
-def _by_length(inner: Callable[..., Any], eight_bits: bool, model: Model, batch: WordpieceBatch, is_train: bool) -> Any:
+def _by_length(inner: Callable[..., Any], model: Model, batch: WordpieceBatch, is_train: bool) -> Any:
     """Encode windows of like length together: little of what is computed is padding."""
-    if eight_bits and not is_train:
-        eight_bit.predict_in_eight_bits(model.shims[0]._model)
     if is_train or len(batch) <= ROWS:
         return inner(model, batch, is_train)
     lengths: Any = model.ops.to_numpy(batch.attention_mask).sum(axis=1).astype("int64")
@@ -112,14 +109,13 @@ def _init(inner: Callable[..., Any], model: Model, X: Any = None, Y: Any = None)
 
 @registry.architectures("kiwi.Transformer.v1")
 def create_transformer(
-    name: str, max_pieces: int, tokenizer_config: dict[str, Any], transformer_config: dict[str, Any], eight_bits: bool = False
+    name: str, max_pieces: int, tokenizer_config: dict[str, Any], transformer_config: dict[str, Any]
 ) -> Model:
     """Build an encoder for the `transformer` component.
 
     name (str): `minilm`, or the path of a transformers directory; read at initialization alone.
     max_pieces (int): Word pieces a window, at most the encoder's positions less two.
     tokenizer_config, transformer_config (dict): Passed to tokenizer and encoder when they are built.
-    eight_bits (bool): Predict in eight bits on a CPU; in single precision where torch cannot, on a GPU and in training.
     """
     windows = Windows(max_pieces)
     model = TransformerModel(
@@ -128,5 +124,5 @@ def create_transformer(
     )
     windows.model = model
     model.init = partial(_init, model.init)
-    model.layers[0]._func = partial(_by_length, model.layers[0]._func, eight_bits and eight_bit.available())
+    model.layers[0]._func = partial(_by_length, model.layers[0]._func)
     return model
