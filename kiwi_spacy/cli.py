@@ -98,7 +98,7 @@ def _load(pipeline: str, device: Device) -> "Language":
 
     from . import memory
 
-    memory.keep()  # this process is ours alone, and mapping memory anew costs a fifth of the time
+    memory.keep()  # this process is ours alone, and mapping memory anew costs a tenth of the time or more
     if device is Device.cuda:
         try:
             require_gpu(0)
