@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from . import memory
 from .errors import KiwiError
 
 if TYPE_CHECKING:  # each command imports what it needs, so that --help answers at once
@@ -96,9 +97,6 @@ def _load(pipeline: str, device: Device) -> "Language":
     import spacy
     from thinc.api import require_gpu
 
-    from . import memory
-
-    memory.keep()  # this process is ours alone, and mapping memory anew costs a tenth of the time or more
     if device is Device.cuda:
         try:
             require_gpu(0)
@@ -460,6 +458,7 @@ def _echo_problems(problems: dict[str, int]) -> None:
 
 def main() -> None:
     """Run the command; the entry point of `kiwi` and of `python -m kiwi_spacy.cli`."""
+    memory.keep()  # this process is ours alone
     app()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import spacy
 
+from kiwi_spacy import memory
 from kiwi_spacy.formats.corpus import read_names
 from kiwi_spacy.schema import load_schema
 from kiwi_spacy.study.curve import Train, format_curve, learning_curve, write_curve
@@ -73,6 +74,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    memory.keep()  # as `kiwi train` does
     schema = load_schema()
     engines: dict[str, tuple[list[int], Train]] = {}
     if args.bert_parts:

@@ -21,7 +21,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers.cache_utils import DynamicCache
 
-from ... import memory
 from ...errors import TrainingError
 from ...scoring import create_scorer
 from .adapter import attach, reattach, save_adapter, start_tags
@@ -312,7 +311,6 @@ def tune(
     task, local = component.task, component.model
     if not isinstance(task, MarkupTask) or not isinstance(local, LocalLlama):
         raise TrainingError("Only a kiwi task with kiwi.LocalLlama.v1 can be tuned; a server's model is tuned where it runs.")
-    memory.keep()
     torch.manual_seed(settings.seed)
     tags = tag_texts(task.schema) if settings.own_tags else []
     tokenizer = load_tokenizer(local.base, tags, saved=local.adapter)
