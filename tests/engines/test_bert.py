@@ -16,6 +16,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from kiwi_spacy import get_modifiers, get_relations
+from kiwi_spacy.engines.bert.layers import _means
 from kiwi_spacy.relations import set_modifiers, set_relations, span_key
 from kiwi_spacy.training import train
 
@@ -147,3 +148,12 @@ def test_candidates_cross_lines_and_carry_what_is_counted(tiny_nlp: Language) ->
     assert across[:4].tolist() == [place["pain"], place["pain"] + 1, first, first + 1]
     # modifier before head; heads, line ends, full stops and modifiers passed; rank by distance
     assert across[6] == 3 and across[8:].tolist() == [4, 2, 1, 1, 4]
+
+
+def test_means_are_of_half_open_ranges() -> None:
+    tokens = torch.randn(7, 3, dtype=torch.double)
+    ranges = [(0, 0), (0, 1), (0, 7), (2, 5), (6, 7), (4, 4), (7, 7)]
+    start, end = torch.tensor(ranges).T
+    found = _means(tokens.cumsum(0), start, end)
+    for (a, b), mean in zip(ranges, found):
+        assert torch.allclose(mean, tokens[a:b].mean(0) if b > a else torch.zeros(3, dtype=torch.double)), (a, b)

@@ -78,17 +78,12 @@ class PairScores(nn.Module):
 
     def forward(self, tokens: Tensor, pairs: Tensor) -> Tensor:
         sums = tokens.cumsum(0, dtype=torch.double)
-
-        def up_to(place: Tensor) -> Tensor:
-            return sums[(place - 1).clamp(min=0)] * (place > 0)[:, None]
-
         parts = zip(self.vectors.layer.weight.chunk(3, 1), (pairs[:, :2], pairs[:, 2:4], _between(pairs)))
         x = tokens.new_zeros(())
         for weight, ranges in parts:  # each span is averaged once, however many pairs it stands in
             spans, place = torch.unique(ranges[:, 0] * (len(tokens) + 1) + ranges[:, 1], return_inverse=True)
             start, end = spans // (len(tokens) + 1), spans % (len(tokens) + 1)
-            total = up_to(end) - up_to(start)
-            mean = (total / (end - start).clamp(min=1)[:, None]).to(tokens.dtype)
+            mean = _means(sums, start, end).to(tokens.dtype)
             x = x + functional.linear(self.dropout(mean), weight)[place]
         x = (x + self.vectors.layer.bias) * self.rate_factor  # type: ignore[operator]
         weights = [table.weight for table in self.tables if isinstance(table, nn.Embedding)]
@@ -98,6 +93,14 @@ class PairScores(nn.Module):
         x = functional.gelu(self.norm(x))
         x = x + functional.gelu(self.middle(self.dropout(x)))
         return self.score(self.dropout(x))[:, 0]
+
+
+def _means(sums: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """Return the means of the rows from start to end, half-open, whose sums up to each row are given; 0 of no rows."""
+    before, through = sums[(start - 1).clamp(min=0)], sums[(end - 1).clamp(min=0)]
+    before[start == 0] = 0.0
+    through[end == 0] = 0.0
+    return (through - before).div_((end - start).clamp(min=1)[:, None])
 
 
 def _between(pairs: Tensor) -> Tensor:

