@@ -206,7 +206,7 @@ def _projected(doc: Doc, spans: Iterable[Span]) -> tuple[list[Place], list[tuple
 
 @Language.factory(
     "kiwi_relations", requires=["doc.ents", "doc.spans"], assigns=["doc._.relations"],
-    default_config={"model": RELATION_MODEL, "max_distance": 100, "threshold": 0.5, "schema": None, "scorer": None},
+    default_config={"model": RELATION_MODEL, "max_distance": 60, "threshold": 0.5, "schema": None, "scorer": None},
     default_score_weights={"kiwi_relations_f": 0.3, "kiwi_relations_relaxed_f": 0.0},
 )
 def create_relations(
