@@ -16,6 +16,7 @@ import torch
 from passes import best_batch, forward_pass
 
 from kiwi_spacy import memory
+from kiwi_spacy.engines.precision import quick
 
 
 def main() -> None:
@@ -24,10 +25,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pipeline", default="en_kiwi_bert")
     parser.add_argument("--passes", type=int, default=5)
+    parser.add_argument("--dtype", default="auto", help="auto, float32 or bfloat16")
     args = parser.parse_args()
     memory.keep()  # as `kiwi extract` does
     texts = [path.read_text(encoding="utf-8") for path in sorted(args.folder.glob("*.txt"))]
-    nlp = spacy.load(args.pipeline)
+    nlp = spacy.load(args.pipeline, config={"components.transformer.model.dtype": args.dtype})
     transformer = nlp.get_pipe("transformer").model
     model, tokenizer = transformer.transformer.eval(), transformer.tokenizer
     windows = transformer.attrs["get_spans"]
@@ -35,7 +37,8 @@ def main() -> None:
     rows.sort(key=len)
 
     def forward(ids: torch.Tensor) -> None:
-        model(ids, attention_mask=(ids != 0).long())
+        with quick(args.dtype):
+            model(ids, attention_mask=(ids != 0).long())
 
     best = best_batch(forward, rows, (4, 8, 16, 32))
     pieces = sum(map(len, rows))
