@@ -1,6 +1,7 @@
 """A tiny random model of BiomedBERT's architecture, and a pipeline on it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,14 @@ from spacy.language import Language
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def single_precision() -> Iterator[None]:
+    """Where nothing says otherwise, engines compute here in single precision on every processor, also one with AMX."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")
