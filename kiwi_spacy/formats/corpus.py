@@ -1,7 +1,6 @@
 """`kiwi.Corpus.v1`: annotated notes of any format, as Examples for training and scoring."""
 
 import logging
-import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from ..schema import Schema, load_schema
 from .brat import Failure, read_folder
 from .docs import NOTE, note_to_doc
 from .tables import read_bio, read_docbin, read_jsonl
-from .variants import Mentions
 
 logger = logging.getLogger("kiwi_spacy")
 
@@ -29,8 +27,6 @@ def create_corpus(
     notes: str | None = None,
     without: str | None = None,
     max_words: int | list[int] = 0,
-    variants: int = 0,
-    seed: int = 0,
 ) -> Callable[[Language], Iterator[Example]]:
     """Return a function that yields an Example a note.
 
@@ -40,8 +36,6 @@ def create_corpus(
     notes, without (str | None): Files of note names, one a line, to keep or to leave out.
     max_words (int | list[int]): Notes longer than so many tokens are cut at line ends; 0 leaves them whole. Of several
         lengths each note is given once a length, so that the same text is learned in other company.
-    variants (int): How often each note is given again with half of its spans' words replaced by those of other spans of
-        the same kind (`formats.variants`), drawn by `seed`.
     RAISES (FormatError): Nothing stands at a path. What cannot be read in a file is logged, without its text.
     """
 
@@ -51,7 +45,7 @@ def create_corpus(
         parts = [path] if Path(path).exists() else [part.strip() for part in str(path).split(",")]
         yield from read_examples(
             nlp, [Path(part) for part in parts], load_schema(str(schema) if schema else None), text_dir=text_dir,
-            notes=notes, without=without, max_words=max_words, variants=variants, seed=seed,
+            notes=notes, without=without, max_words=max_words,
         )
 
     return read
@@ -59,36 +53,23 @@ def create_corpus(
 
 def read_examples(
     nlp: Language, paths: list[Path], schema: Schema, *, text_dir: str | None = None, notes: str | None = None,
-    without: str | None = None, max_words: int | list[int] = 0, variants: int = 0, seed: int = 0,
+    without: str | None = None, max_words: int | list[int] = 0,
 ) -> Iterator[Example]:
     """Yield an Example a note; arguments as of `create_corpus`. Names to keep that no path has are logged."""
     keep, drop = read_names(notes), read_names(without)
     found = set()
-
-    def kept() -> Iterator[Doc]:
-        for path in paths:
-            for doc in read_docs(path, nlp, schema, Path(text_dir) if text_dir else None):
-                name = str(doc.user_data.get(NOTE, ""))
-                found.add(name)
-                if (keep is None or name in keep) and (drop is None or name not in drop):
-                    yield doc
-
-    for doc in _varied(kept(), nlp, schema, variants, seed) if variants else kept():
-        for length in max_words if isinstance(max_words, list) else [max_words]:
-            for piece in cut(doc, length) if length else [doc]:
-                if len(piece):
-                    yield Example(_bare(piece), piece)
+    for path in paths:
+        for doc in read_docs(path, nlp, schema, Path(text_dir) if text_dir else None):
+            name = str(doc.user_data.get(NOTE, ""))
+            found.add(name)
+            if (keep is not None and name not in keep) or (drop is not None and name in drop):
+                continue
+            for length in max_words if isinstance(max_words, list) else [max_words]:
+                for piece in cut(doc, length) if length else [doc]:
+                    if len(piece):
+                        yield Example(_bare(piece), piece)
     if keep is not None and keep - found:
         logger.warning("%s: these notes are nowhere among the annotated: %s.", notes, ", ".join(sorted(keep - found)))
-
-
-def _varied(docs: Iterator[Doc], nlp: Language, schema: Schema, variants: int, seed: int) -> Iterator[Doc]:
-    whole = list(docs)
-    mentions, order = Mentions(whole), random.Random(seed)
-    for doc in whole:
-        yield doc
-        for _ in range(variants):
-            yield mentions.vary(doc, nlp, schema, order)
 
 
 def read_docs(path: Path, nlp: Language, schema: Schema, text_dir: Path | None = None) -> Iterator[Doc]:

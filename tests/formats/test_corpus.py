@@ -264,39 +264,3 @@ def test_bio_doc_bio_is_the_same(docs: list[Doc], blank: Language, tmp_path: Pat
 
 def test_read_folder_is_in_the_order_of_names(folder: Path) -> None:
     assert [note.name for note in read_folder(folder)] == ["a", "b"]
-
-
-def test_variants_have_other_words_in_the_same_places(blank: Language, tmp_path: Path) -> None:
-    notes = tmp_path / "notes"
-    notes.mkdir()
-    (notes / "a.txt").write_text("no left knee pain.\nchills\nlasix 20mg daily\n")
-    (notes / "a.ann").write_text(
-        "T1\tnegation 0 2\tno\nT2\tproblem 3 17\tleft knee pain\nT3\tbodyloc 3 12\tleft knee\nT4\tproblem 19 25\tchills\n"
-        "R1\thasAttr Arg1:T2 Arg2:T1\nR2\thasAttr Arg1:T2 Arg2:T3\n"
-        "T5\tdrug 26 31\tlasix\nT6\tstrength 32 36\t20mg\nR3\thasAttr Arg1:T5 Arg2:T6\n"
-    )
-    (notes / "b.txt").write_text("without hip pain or a very bad cough\ncolchicine 600micrograms\n")
-    (notes / "b.ann").write_text(
-        "T1\tnegation 0 7\twithout\nT2\tproblem 8 16\thip pain\nT3\tbodyloc 8 11\thip\nT4\tproblem 20 36\ta very bad cough\n"
-        "R1\thasAttr Arg1:T2 Arg2:T1\nR2\thasAttr Arg1:T2 Arg2:T3\nR3\thasAttr Arg1:T4 Arg2:T1\n"
-        "T5\tdrug 37 47\tcolchicine\nT6\tstrength 48 61\t600micrograms\nR4\thasAttr Arg1:T5 Arg2:T6\n"
-    )
-    texts = {"no", "without", "left knee", "hip", "chills", "a very bad cough", "lasix", "colchicine", "20mg", "600micrograms"}
-
-    def read(**settings: int) -> list[Doc]:
-        return [eg.reference for eg in create_corpus(str(notes), **settings)(blank)]  # type: ignore[arg-type]
-
-    plain, varied = read(), read(variants=20)
-    assert len(varied) == 42
-    texts_of = [doc.text for doc in varied]
-    assert texts_of[::21] == [doc.text for doc in plain]
-    assert texts_of == [doc.text for doc in read(variants=20)] != [doc.text for doc in read(variants=20, seed=1)]
-    for i, doc in enumerate(varied):
-        whole, own = plain[i // 21], doc_annotations(doc)
-        assert doc._.problems == {} and doc.user_data["kiwi_note"] == "ab"[i // 21]
-        assert [e.label_ for e in doc.ents] == [e.label_ for e in whole.ents]
-        assert len(own.links) == len(doc_annotations(whole).links)
-        heads = {e.text for e in doc.ents}
-        assert heads - texts <= {f"{place} pain" for place in ("left knee", "hip")}
-        assert {m.text for m in doc.spans["modifiers"]} <= texts
-    assert len({doc.text for doc in varied[:21]}) > 6

@@ -44,7 +44,7 @@ def reattach(model: Any, folder: Path, *, dropout: float) -> Any:
 
 
 class LockedDropout(torch.nn.Module):
-    """Dropout that draws once a row, for all of its tokens: as many numbers less to draw, which costs a quarter of a step."""
+    """Dropout that draws once a row, for all of its tokens: to draw for each token took a quarter of a step on a CPU."""
 
     def __init__(self, part: float) -> None:
         super().__init__()
