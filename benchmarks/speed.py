@@ -16,7 +16,6 @@ import torch
 from passes import best_batch, forward_pass
 
 from kiwi_spacy import memory
-from kiwi_spacy.engines.precision import quick
 
 
 def main() -> None:
@@ -25,20 +24,19 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pipeline", default="en_kiwi_bert")
     parser.add_argument("--passes", type=int, default=5)
-    parser.add_argument("--dtype", default="auto", help="auto, float32 or bfloat16")
     args = parser.parse_args()
     memory.keep()  # as `kiwi extract` does
     texts = [path.read_text(encoding="utf-8") for path in sorted(args.folder.glob("*.txt"))]
-    nlp = spacy.load(args.pipeline, config={"components.transformer.model.dtype": args.dtype})
+    nlp = spacy.load(args.pipeline)
     transformer = nlp.get_pipe("transformer").model
-    model, tokenizer = transformer.transformer.eval(), transformer.tokenizer
+    model, tokenizer = transformer.transformer, transformer.tokenizer
     windows = transformer.attrs["get_spans"]
     rows = [tokenizer(span.text)["input_ids"] for doc in map(nlp.make_doc, texts) for span in windows.cut(doc)]
     rows.sort(key=len)
 
     def forward(ids: torch.Tensor) -> None:
-        with quick(args.dtype):
-            model(ids, attention_mask=(ids != 0).long())
+        model.eval()  # the pipeline leaves it in training mode after each of its passes
+        model(ids, attention_mask=(ids != 0).long())
 
     best = best_batch(forward, rows, (4, 8, 16, 32))
     pieces = sum(map(len, rows))

@@ -1,10 +1,9 @@
 """The shared encoder: spacy-transformers' model over windows that hold every word piece of a note."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
-import numpy
 import torch
 from spacy import registry
 from spacy.tokens import Doc, Span
@@ -13,13 +12,11 @@ from spacy_transformers.layers import TransformerModel
 from thinc.api import Model
 from transformers.utils import ModelOutput
 
-from ..precision import quick
 from ..workers import ForkGuard
 from .backbones import backbone_path
 from .tokens import marks, orths
 
 ROWS = 8  # windows a pass of the encoder when predicting; fastest of 4 to 32 on two cores
-STEADY = (4, 64)  # the same in bfloat16, and the word pieces of which a window's width is then a multiple
 
 
 class Windows:
@@ -81,64 +78,27 @@ class Windows:
         return spans
 
 
-def _encode(inner: Callable[..., Any], dtype: str, model: Model, batch: WordpieceBatch, is_train: bool) -> Any:
-    """Encode a batch; to learn, always in single precision, so that weights do not depend on the processor."""
-    if is_train:
-        return inner(model, batch, True)
-    with quick(dtype):
-        steady = model.ops.device_type == "cpu" and torch.is_autocast_enabled("cpu")
-        return _by_length(inner, model, batch, steady=steady)
-
-
-def _by_length(inner: Callable[..., Any], model: Model, batch: WordpieceBatch, *, steady: bool) -> Any:
+def _by_length(inner: Callable[..., Any], model: Model, batch: WordpieceBatch, is_train: bool) -> Any:
     """Encode windows of like length together: little of what is computed is padding."""
+    if is_train or len(batch) <= ROWS:
+        return inner(model, batch, is_train)
     lengths: Any = model.ops.to_numpy(batch.attention_mask).sum(axis=1).astype("int64")
-    hidden = None
-    for rows, width in _steady_parts(lengths, _positions(model)) if steady else _parts(lengths):
-        types = batch.token_type_ids
-        part = WordpieceBatch(
-            strings=[], input_ids=_to_width(batch.input_ids[rows], width), lengths=[],
-            attention_mask=_to_width(batch.attention_mask[rows], width),
-            token_type_ids=None if types is None else _to_width(types[rows], width),
-        )
-        found = inner(model, part, False)[0].last_hidden_state.float()
-        if hidden is None:
-            hidden = found.new_zeros(*batch.input_ids.shape, found.shape[-1])
-        held = min(width, hidden.shape[1])
-        hidden[torch.as_tensor(rows, device=found.device), :held] = found[:, :held]
-    return ModelOutput(last_hidden_state=hidden), lambda d_output: []
-
-
-def _parts(lengths: Any) -> Iterator[tuple[Any, int]]:
-    """Yield rows to encode together, and how many word pieces of each."""
     order = lengths.argsort(kind="stable")
+    hidden = None
     for first in range(0, len(order), ROWS):
         rows = order[first : first + ROWS]
-        yield rows, int(lengths[rows].max())
-
-
-def _steady_parts(lengths: Any, positions: int) -> Iterator[tuple[Any, int]]:
-    """The same, in shapes that depend on a row's own length alone.
-
-    In bfloat16 other shapes are rounded otherwise, and a note's annotations would change with the notes beside it. Rows
-    that fill up are repeated ones.
-    """
-    number, step = STEADY
-    widths = numpy.minimum(-(-lengths // step) * step, positions)
-    for width in numpy.unique(widths):
-        order = numpy.flatnonzero(widths == width)
-        for first in range(0, len(order), number):
-            yield numpy.resize(order[first : first + number], number), int(width)
-
-
-def _positions(model: Model) -> int:
-    return int(getattr(model.shims[0]._model.config, "max_position_embeddings", 1 << 30))  # type: ignore[attr-defined]
-
-
-def _to_width(array: Any, width: int) -> Any:
-    """Return rows cut, or filled with zeros, to a width."""
-    cut = array[:, :width]
-    return cut if cut.shape[1] == width else numpy.pad(cut, ((0, 0), (0, width - cut.shape[1])))
+        longest = int(lengths[rows].max())
+        types = batch.token_type_ids
+        part = WordpieceBatch(
+            strings=[], input_ids=batch.input_ids[rows, :longest], lengths=[],
+            attention_mask=batch.attention_mask[rows, :longest],
+            token_type_ids=None if types is None else types[rows, :longest],
+        )
+        found = inner(model, part, is_train)[0].last_hidden_state
+        if hidden is None:
+            hidden = found.new_zeros(*batch.input_ids.shape, found.shape[-1])
+        hidden[torch.as_tensor(rows, device=found.device), :longest] = found
+    return ModelOutput(last_hidden_state=hidden), lambda d_output: []
 
 
 def _init(inner: Callable[..., Any], model: Model, X: Any = None, Y: Any = None) -> Any:
@@ -149,15 +109,13 @@ def _init(inner: Callable[..., Any], model: Model, X: Any = None, Y: Any = None)
 
 @registry.architectures("kiwi.Transformer.v1")
 def create_transformer(
-    name: str, max_pieces: int, tokenizer_config: dict[str, Any], transformer_config: dict[str, Any],
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    name: str, max_pieces: int, tokenizer_config: dict[str, Any], transformer_config: dict[str, Any]
 ) -> Model:
     """Build an encoder for the `transformer` component.
 
     name (str): `minilm`, or the path of a transformers directory; read at initialization alone.
     max_pieces (int): Word pieces a window, at most the encoder's positions less two.
     tokenizer_config, transformer_config (dict): Passed to tokenizer and encoder when they are built.
-    dtype (str): What a CPU predicts in; auto is bfloat16 where that is quick (AMX), else float32. Training is in float32.
     """
     windows = Windows(max_pieces)
     model = TransformerModel(
@@ -166,5 +124,5 @@ def create_transformer(
     )
     windows.model = model
     model.init = partial(_init, model.init)
-    model.layers[0]._func = partial(_encode, model.layers[0]._func, dtype)
+    model.layers[0]._func = partial(_by_length, model.layers[0]._func)
     return model
