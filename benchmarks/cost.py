@@ -1,6 +1,6 @@
 """Compare decoding with one plain forward pass of the same weights over the same text, in one run.
 
-    python benchmarks/cost.py NOTES_FOLDER --notes NAMES [--pipeline en_kiwi_llama] [--passes 3] [--published 2]
+    python benchmarks/cost.py NOTES_FOLDER --notes NAMES [--pipeline en_kiwi_llama] [--passes 3] [--published 2] [--dtype auto]
 
 The plain pass takes the notes' windows, sorted by length, at the best of several batch sizes, same weights, dtype and
 threads, output layer included. Passes alternate; the median ratio is what counts. `--published N` also runs the
@@ -51,10 +51,11 @@ def main() -> None:
     parser.add_argument("--pipeline", default="en_kiwi_llama")
     parser.add_argument("--passes", type=int, default=3)
     parser.add_argument("--published", type=int, default=0)
+    parser.add_argument("--dtype", default="auto", help="of the weights, in both: auto, float32, bfloat16 ...")
     args = parser.parse_args()
     names = args.notes.read_text(encoding="utf-8").split()
     texts = [(args.folder / f"{name}.txt").read_text(encoding="utf-8") for name in names]
-    nlp = spacy.load(args.pipeline)
+    nlp = spacy.load(args.pipeline, config={"components.kiwi_llm.model.dtype": args.dtype})
     component = nlp.get_pipe("kiwi_llm")
     local, task = component.model, component.task
     docs = [nlp.make_doc(text) for text in texts]
