@@ -13,7 +13,7 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def single_precision() -> Iterator[None]:
     """Where nothing says otherwise, engines compute here in single precision on every processor, also one with AMX."""
     with pytest.MonkeyPatch.context() as patch:

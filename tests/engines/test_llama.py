@@ -14,7 +14,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from kiwi_spacy import get_relations
-from kiwi_spacy.engines.llama.adapter import LockedDropout, attach, save_adapter, start_tags
+from kiwi_spacy.engines.llama.adapter import attach, save_adapter, start_tags
 from kiwi_spacy.engines.llama.exchange import Failure, Found, Prompt, Reply, align
 from kiwi_spacy.engines.llama.local import LocalLlama
 from kiwi_spacy.engines.llama.markup import as_text, gold_answer, make_grammar, read_source, tag_texts
@@ -304,14 +304,6 @@ def test_tuning_goes_on_where_it_stopped(tiny: Path, tmp_path: Path) -> None:
         tuned(tiny, tmp_path / "pieces", rate=1e-4)
     tuned(tiny, tmp_path / "surer")
     assert not all(torch.equal(whole[name], weights) for name, weights in adapter_weights(tmp_path / "surer").items())
-
-
-def test_dropout_drops_the_same_columns_for_all_tokens_of_a_row() -> None:
-    layer = LockedDropout(0.5)
-    rows = layer(torch.ones(4, 7, 64))
-    assert torch.equal(rows, rows[:, :1].expand_as(rows)) and set(rows.unique().tolist()) == {0.0, 2.0}
-    assert not torch.equal(rows[0], rows[1])
-    assert torch.equal(layer.eval()(rows), rows)
 
 
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])

@@ -5,9 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from ...errors import KiwiError
 from .markup import label_of
@@ -26,7 +24,7 @@ def attach(model: Any, tags: Sequence[int], *, rank: int, alpha: int, dropout: f
         target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
         trainable_token_indices=rows,
     )
-    return _locked(get_peft_model(model, config), dropout)
+    return get_peft_model(model, config)
 
 
 def reattach(model: Any, folder: Path, *, dropout: float) -> Any:
@@ -39,31 +37,7 @@ def reattach(model: Any, folder: Path, *, dropout: float) -> Any:
     config: Any = PeftConfig.from_pretrained(str(folder))
     config.lora_dropout = dropout
     with _fitting(folder):
-        tuned = PeftModel.from_pretrained(model, str(folder), is_trainable=True, config=config, local_files_only=True)
-    return _locked(tuned, dropout)
-
-
-class LockedDropout(torch.nn.Module):
-    """Dropout that draws once a row, for all of its tokens: to draw for each token took a quarter of a step on a CPU."""
-
-    def __init__(self, part: float) -> None:
-        super().__init__()
-        self.part = part
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x (rows, tokens, width), in training without a part of each row's columns and scaled up for it."""
-        if not self.training:
-            return x
-        kept = torch.rand(x.shape[0], 1, x.shape[2], device=x.device) >= self.part
-        return x * (kept / (1 - self.part)).to(x.dtype)
-
-
-def _locked(model: Any, dropout: float) -> Any:
-    if dropout:
-        for module in model.modules():
-            if hasattr(module, "lora_dropout"):
-                module.lora_dropout["default"] = LockedDropout(dropout)
-    return model
+        return PeftModel.from_pretrained(model, str(folder), is_trainable=True, config=config, local_files_only=True)
 
 
 def start_tags(model: Any, tokenizer: Any, tags: Sequence[str]) -> None:

@@ -12,7 +12,6 @@ import torch
 from spacy_llm.registry import registry
 
 from ...errors import KiwiError
-from ..precision import choose_dtype
 from ..workers import ForkGuard
 from .adapter import merge_adapter
 from .decoding import ATTENTION, LONGEST_DRAFT, Effort, decode
@@ -223,6 +222,24 @@ class LocalLlama:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_model": None, "_tokenizer": None, "_frames": {}, "_grammars": {}}
+
+
+def choose_dtype(name: str, device: str) -> torch.dtype:
+    """Return the number format: `auto` is bfloat16 where it is quick (on a CPU, one with AMX), else float32.
+
+    RAISES (KiwiError): Another name than auto, float32, bfloat16, float16, float64.
+    """
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+    if name in known:
+        return known[name]
+    if name != "auto":
+        raise KiwiError(f"dtype is '{name}'; it must be auto or one of {', '.join(known)}.")
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device == "cpu":
+        known_of: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        return torch.bfloat16 if known_of.get("amx_bf16") else torch.float32
+    return torch.float32
 
 
 @registry.llm_models("kiwi.LocalLlama.v1")

@@ -23,11 +23,10 @@ from transformers.cache_utils import DynamicCache
 
 from ...errors import TrainingError
 from ...scoring import create_scorer
-from ..precision import choose_dtype, quick
 from .adapter import attach, reattach, save_adapter, start_tags
 from .component import KiwiLLM
 from .grammar import Grammar, State
-from .local import LocalLlama
+from .local import LocalLlama, choose_dtype
 from .markup import gold_answer, make_grammar, read_source, tag_texts
 from .prompts import make_frame
 from .tasks import MarkupTask
@@ -152,11 +151,6 @@ def forward(model: Any, prefix: Sequence[int], batch: Sequence[Window]) -> Tenso
     """Return the last states of a batch's tokens, (rows, longest, width). The prefix is run once, without gradient."""
     inner = model.get_base_model().model if hasattr(model, "get_base_model") else model.model
     device = next(inner.parameters()).device
-    with quick():
-        return _states(inner, prefix, batch, device)
-
-
-def _states(inner: Any, prefix: Sequence[int], batch: Sequence[Window], device: torch.device) -> Tensor:
     longest, n = max(len(w.tokens) for w in batch), len(prefix)
     tokens = torch.tensor([[*w.tokens, *[0] * (longest - len(w.tokens))] for w in batch], device=device)
     cache = None
