@@ -306,6 +306,17 @@ def test_tuning_goes_on_where_it_stopped(tiny: Path, tmp_path: Path) -> None:
     assert not all(torch.equal(whole[name], weights) for name, weights in adapter_weights(tmp_path / "surer").items())
 
 
+def test_tuning_with_products_in_bfloat16_learns_nearly_the_same(tiny: Path, tmp_path: Path) -> None:
+    tuned(tiny, tmp_path / "single")
+    tuned(tiny, tmp_path / "half", autocast=True)
+    single, half = adapter_weights(tmp_path / "single"), adapter_weights(tmp_path / "half")
+    assert not all(torch.equal(single[name], half[name]) for name in single)
+    apart = torch.cat([(single[name] - half[name]).float().flatten() for name in single])
+    whole = torch.cat([weights.float().flatten() for weights in single.values()])
+    assert apart.norm() < 0.2 * whole.norm()
+    assert all(weights.dtype == single[name].dtype for name, weights in half.items())
+
+
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 @pytest.mark.parametrize("own_tags", [True, False], ids=["own", "spelt"])
 def test_tuning_teaches_and_what_is_saved_gives_the_same(tmp_path: Path, tied: bool, own_tags: bool) -> None:

@@ -41,8 +41,9 @@ class Settings:
     learning rates of the adapter and of the tags' embeddings; both rise over the first `warmup` of
     the steps and fall to zero by a half cosine. batch_tokens: Tokens a step, padding included.
     save_every: Seconds between checkpoints. score_every: Epochs after which dev notes are annotated and the adapter that
-    finds their entities best is kept; 0 keeps the last. own_tags: Whether tags become tokens of their own. quantize:
-    "nf4" holds the base in four bits, on CUDA.
+    finds their entities best is kept; 0 keeps the last. own_tags: Whether tags become tokens of their own. autocast:
+    Whether matrices are multiplied in bfloat16, weights kept in single precision. quantize: "nf4" holds the base in four
+    bits, on CUDA.
     """
 
     epochs: float = 3.0
@@ -58,6 +59,7 @@ class Settings:
     save_every: float = 240
     score_every: float = 0
     own_tags: bool = True
+    autocast: bool = False
     quantize: str | None = None
 
 
@@ -229,7 +231,9 @@ class Tuner:
             for group in self.optimizer.param_groups:
                 group["lr"] = group["rate"] * self.rate(self.step)
             decisions = sum(len(w.places) for w in batch)
-            loss = self.head.loss(forward(self.model, self.prefix, batch), batch) / max(1, decisions)
+            with torch.autocast(self.head.weight.device.type, torch.bfloat16, enabled=self.settings.autocast):
+                states = forward(self.model, self.prefix, batch)
+            loss = self.head.loss(states, batch) / max(1, decisions)
             if loss.requires_grad:
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_([p for g in self.optimizer.param_groups for p in g["params"]], 1.0)

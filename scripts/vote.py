@@ -1,0 +1,75 @@
+"""Join what several systems found in the same notes into annotations to train on: the teacher of a smaller set of gold notes.
+
+    python scripts/vote.py TEXTS OUTPUT FIRST SECOND [MORE ...]
+
+TEXTS holds the notes' .txt, the others an .ann a note, such as `kiwi extract --format brat` writes. Entities that most systems
+agree on come first; one that a single system found stays where another marked something that overlaps it. Ties go to the
+system named first, whose modifiers and links are kept, led to the entities that were chosen. OUTPUT is a brat folder with both.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+from kiwi_spacy.formats.brat import BratNote, read_folder
+from kiwi_spacy.schema import load_schema
+
+Found = tuple[int, int, str]  # start, end, label
+
+
+def overlap(a: Found, b: Found) -> bool:
+    return a[0] < b[1] and b[0] < a[1]
+
+
+def vote(systems: list[set[Found]]) -> list[Found]:
+    """Return the entities that stay, those of most votes first, none of which overlap; systems: the entities of each."""
+    voters = {span: {i for i, found in enumerate(systems) if span in found} for span in set().union(*systems)}
+    kept: list[Found] = []
+    for span in sorted(voters, key=lambda s: (-len(voters[s]), min(voters[s]), s)):
+        near = set().union(*(who for other, who in voters.items() if overlap(other, span)))
+        if len(near) > 1 and not any(overlap(span, other) for other in kept):
+            kept.append(span)
+    return kept
+
+
+def join(notes: list[BratNote], entity_labels: set[str]) -> list[str]:
+    """Return the .ann lines of one note from what each system found in it."""
+    spans = [{s.id: (s.start_char, s.end_char, s.label) for s in note.spans} for note in notes]
+    chosen = vote([{s for s in found.values() if s[2] in entity_labels} for found in spans])
+    modifiers = sorted({s for s in spans[0].values() if s[2] not in entity_labels})
+    links = []
+    for head_id, modifier_id in notes[0].links:
+        head = spans[0][head_id]
+        heads = [head] if head in chosen else [s for s in chosen if overlap(s, head)]
+        links += [(h, spans[0][modifier_id]) for h in heads[:1]]
+    ordered = sorted([*chosen, *modifiers], key=lambda s: (s[0], -s[1], s[2]))
+    ids = {span: f"T{i}" for i, span in enumerate(ordered, 1)}
+    text = notes[0].text
+    lines = [f"{ids[s]}\t{s[2]} {s[0]} {s[1]}\t{' '.join(text[s[0] : s[1]].splitlines())}" for s in ordered]
+    pairs = dict.fromkeys(links)
+    return lines + [f"R{i}\thasAttr Arg1:{ids[h]} Arg2:{ids[m]}\t" for i, (h, m) in enumerate(pairs, 1)]
+
+
+def main(texts: Path, output: Path, folders: list[Path]) -> None:
+    """Write the joined annotations; a note that a system lacks, or that cannot be read, is named and left out."""
+    labels, found = set(load_schema().entities), []
+    for folder in folders:
+        found.append({})
+        for note in read_folder(folder, texts):
+            if isinstance(note, BratNote):
+                found[-1][note.name] = note
+            else:
+                print(note.reason, file=sys.stderr)
+    names = sorted(set(found[0]).intersection(*found[1:]))
+    for name in names:
+        path = output / f"{name}.ann"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes("".join(line + "\n" for line in join([notes[name] for notes in found], labels)).encode("utf-8"))
+        shutil.copyfile(texts / f"{name}.txt", output / f"{name}.txt")
+    print(f"{len(names)} notes in {output}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 5:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), Path(sys.argv[2]), [Path(part) for part in sys.argv[3:]])

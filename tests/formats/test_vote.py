@@ -1,0 +1,50 @@
+"""Annotations of several systems joined to train on."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from kiwi_spacy.formats.brat import BratNote, read_folder
+
+TEXT = "No chest pain today. Lasix 20 mg, then CT of the head and MRI."
+
+
+def found(text: str, *spans: tuple[str, str], links: tuple[tuple[int, int], ...] = ()) -> str:
+    lines = []
+    for i, (label, words) in enumerate(spans, 1):
+        start = text.index(words)
+        lines.append(f"T{i}\t{label} {start} {start + len(words)}\t{words}")
+    return "\n".join(lines + [f"R{i}\thasAttr Arg1:T{h} Arg2:T{m}" for i, (h, m) in enumerate(links, 1)]) + "\n"
+
+
+def test_most_votes_win_and_links_follow_the_chosen_entities(tmp_path: Path) -> None:
+    systems = {
+        "first": found(
+            TEXT, ("problem", "pain"), ("negation", "No"), ("drug", "Lasix"), ("strength", "20 mg"), ("test", "CT"),
+            ("test", "MRI"), links=((1, 2), (3, 4)),
+        ),
+        "second": found(TEXT, ("problem", "chest pain"), ("bodyloc", "chest"), ("test", "CT of the head"), ("drug", "Lasix")),
+        "third": found(TEXT, ("problem", "chest pain"), ("problem", "today")),
+    }
+    for name, ann in {"texts": None, **systems}.items():
+        (tmp_path / name).mkdir()
+        if ann is None:
+            (tmp_path / name / "a.txt").write_text(TEXT)
+        else:
+            (tmp_path / name / "a.ann").write_text(ann)
+    (tmp_path / "texts" / "b.txt").write_text("Lasix")
+    (tmp_path / "first" / "b.ann").write_text("T1\tdrug 0 5\tLasix\n")  # which the others lack
+    folders = [str(tmp_path / name) for name in systems]
+    command = [sys.executable, "scripts/vote.py", str(tmp_path / "texts"), str(tmp_path / "out"), *folders]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert told.startswith("1 notes")
+    (note,) = read_folder(tmp_path / "out")
+    assert isinstance(note, BratNote) and not note.problems
+    words = {s.id: (s.label, TEXT[s.start_char : s.end_char]) for s in note.spans}
+    # Two of three say "chest pain"; "CT" goes with the first of two; "MRI" and "today" had one vote and no company.
+    assert set(words.values()) == {
+        ("problem", "chest pain"), ("negation", "No"), ("drug", "Lasix"), ("strength", "20 mg"), ("test", "CT"),
+    }
+    assert {(words[h], words[m]) for h, m in note.links} == {
+        (("problem", "chest pain"), ("negation", "No")), (("drug", "Lasix"), ("strength", "20 mg")),
+    }
