@@ -1,5 +1,6 @@
 """Annotations of several systems joined to train on."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -48,3 +49,16 @@ def test_most_votes_win_and_links_follow_the_chosen_entities(tmp_path: Path) -> 
     assert {(words[h], words[m]) for h, m in note.links} == {
         (("problem", "chest pain"), ("negation", "No")), (("drug", "Lasix"), ("strength", "20 mg")),
     }
+
+
+def test_unlabelled_texts_become_notes_of_shorter_lines(tmp_path: Path) -> None:
+    text = " ".join(f"Sentence number {i} is here." for i in range(60))
+    rows = [{"id": f"a/{i}", "text": text if i else "Short."} for i in range(5)]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = [sys.executable, "scripts/unlabelled.py", str(tmp_path / "texts.jsonl"), str(tmp_path / "out"), "--number", "3"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert told.startswith("3 of 4 texts")
+    written = sorted((tmp_path / "out").glob("*.txt"))
+    assert len(written) == 3 and written[0].name.startswith("a_")
+    for path in written:
+        assert "\n" in path.read_text() and path.read_text().replace("\n", " ") == text  # offsets stay
