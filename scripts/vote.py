@@ -11,8 +11,14 @@ import shutil
 import sys
 from pathlib import Path
 
-from kiwi_spacy.formats.brat import BratNote, read_folder
-from kiwi_spacy.schema import load_schema
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from kiwi_spacy.formats.brat import BratNote, read_folder, write_brat
+from kiwi_spacy.formats.docs import fill_doc, make_doc
+from kiwi_spacy.schema import Schema, load_schema
+from kiwi_spacy.tokenizer import create_tokenizer
 
 Found = tuple[int, int, str]  # start, end, label
 
@@ -32,27 +38,24 @@ def vote(systems: list[set[Found]]) -> list[Found]:
     return kept
 
 
-def join(notes: list[BratNote], entity_labels: set[str]) -> list[str]:
-    """Return the .ann lines of one note from what each system found in it."""
+def join(notes: list[BratNote], nlp: Language, schema: Schema) -> Doc:
+    """Return one note with what is to be learned, from what each system found in it."""
     spans = [{s.id: (s.start_char, s.end_char, s.label) for s in note.spans} for note in notes]
-    chosen = vote([{s for s in found.values() if s[2] in entity_labels} for found in spans])
-    modifiers = sorted({s for s in spans[0].values() if s[2] not in entity_labels})
+    chosen = vote([{s for s in found.values() if s[2] in schema.entities} for found in spans])
     links = []
     for head_id, modifier_id in notes[0].links:
         head = spans[0][head_id]
         heads = [head] if head in chosen else [s for s in chosen if overlap(s, head)]
-        links += [(h, spans[0][modifier_id]) for h in heads[:1]]
-    ordered = sorted([*chosen, *modifiers], key=lambda s: (s[0], -s[1], s[2]))
-    ids = {span: f"T{i}" for i, span in enumerate(ordered, 1)}
-    text = notes[0].text
-    lines = [f"{ids[s]}\t{s[2]} {s[0]} {s[1]}\t{' '.join(text[s[0] : s[1]].splitlines())}" for s in ordered]
-    pairs = dict.fromkeys(links)
-    return lines + [f"R{i}\thasAttr Arg1:{ids[h]} Arg2:{ids[m]}\t" for i, (h, m) in enumerate(pairs, 1)]
+        links += [(str(heads[0]), modifier_id, 1.0)] if heads else []
+    kept = [(str(s), *s) for s in chosen] + [(id_, *s) for id_, s in spans[0].items() if s[2] in schema.modifiers]
+    return fill_doc(make_doc(nlp, notes[0].text), kept, links, schema)
 
 
 def main(texts: Path, output: Path, folders: list[Path]) -> None:
     """Write the joined annotations; a note that a system lacks, or that cannot be read, is named and left out."""
-    labels, found = set(load_schema().entities), []
+    schema, nlp = load_schema(), spacy.blank("en")
+    nlp.tokenizer = create_tokenizer()(nlp)
+    found: list[dict[str, BratNote]] = []
     for folder in folders:
         found.append({})
         for note in read_folder(folder, texts):
@@ -60,11 +63,12 @@ def main(texts: Path, output: Path, folders: list[Path]) -> None:
                 found[-1][note.name] = note
             else:
                 print(note.reason, file=sys.stderr)
-    names = sorted(set(found[0]).intersection(*found[1:]))
-    for name in names:
+    names = set(found[0]).intersection(*found[1:])
+    for name in sorted(set().union(*found) - names):
+        print(f"{name}: not annotated by all. Left out.", file=sys.stderr)
+    for name in sorted(names):
         path = output / f"{name}.ann"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes("".join(line + "\n" for line in join([notes[name] for notes in found], labels)).encode("utf-8"))
+        write_brat(join([notes[name] for notes in found], nlp, schema), path)
         shutil.copyfile(texts / f"{name}.txt", output / f"{name}.txt")
     print(f"{len(names)} notes in {output}")
 

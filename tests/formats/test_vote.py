@@ -37,8 +37,8 @@ def test_most_votes_win_and_links_follow_the_chosen_entities(tmp_path: Path) -> 
     (tmp_path / "first" / "b.ann").write_text("T1\tdrug 0 5\tLasix\n")  # which the others lack
     folders = [str(tmp_path / name) for name in systems]
     command = [sys.executable, "scripts/vote.py", str(tmp_path / "texts"), str(tmp_path / "out"), *folders]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert told.startswith("1 notes")
+    told = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert told.stdout.startswith("1 notes") and "b: not annotated by all" in told.stderr
     (note,) = read_folder(tmp_path / "out")
     assert isinstance(note, BratNote) and not note.problems
     words = {s.id: (s.label, TEXT[s.start_char : s.end_char]) for s in note.spans}
