@@ -1,21 +1,27 @@
 """Count characters that a pipeline's answers change: every answer without its tags must be its window.
 
-    python benchmarks/rewritten.py TEXTS.jsonl[.gz] [--pipeline en_kiwi_llama] [--number 50] [--hostile]
+    python benchmarks/rewritten.py TEXTS.jsonl[.gz] [--pipeline en_kiwi_llama] [--number 50] [--hostile] [--tiny]
 
 `--hostile` adds notes made to break it: markup, special tokens, orders to the model, emoji, a line of 30,000
-characters, 200 kB, nothing.
+characters, 200 kB, nothing. `--tiny` takes a random model of two layers, with the tokenizer of SmolLM2, in place of the
+pipeline's: it says whatever it may, in tags that are spelt.
 """
 
 import argparse
 import gzip
 import json
+import tempfile
 from pathlib import Path
 
 import spacy
+import torch
+from spacy.language import Language
 from tqdm import tqdm
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from kiwi_spacy.engines.llama.exchange import Failure
 from kiwi_spacy.engines.llama.markup import tag_texts
+from kiwi_spacy.engines.llama.weights import load_tokenizer
 
 HOSTILE = [
     'Says <span class="problem">pain</span> and </span> and <ref class="drug"/> in its own words.',
@@ -29,6 +35,22 @@ HOSTILE = [
 ]
 
 
+def tiny_pipeline(folder: Path) -> Language:
+    """Write a random model to a folder; return a pipeline that has it."""
+    tokenizer = load_tokenizer("smollm2")
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=8192, initializer_range=0.3, tie_word_embeddings=True,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    nlp = spacy.blank("en", config={"nlp": {"tokenizer": {"@tokenizers": "kiwi.ClinicalTokenizer.v1"}}})
+    model = {"@llm_models": "kiwi.LocalLlama.v1", "base": str(folder), "cache_tokens": 200_000}
+    nlp.add_pipe("kiwi_llm", config={"task": {"@llm_tasks": "kiwi.Joint.v1", "max_words": 160}, "model": model})
+    return nlp
+
+
 def main() -> None:
     """Print how many characters were changed, windows failed and notes were read."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -36,19 +58,26 @@ def main() -> None:
     parser.add_argument("--pipeline", default="en_kiwi_llama")
     parser.add_argument("--number", type=int, default=50)
     parser.add_argument("--hostile", action="store_true")
+    parser.add_argument("--tiny", action="store_true")
     args = parser.parse_args()
     read = gzip.open if args.texts.suffix == ".gz" else open
     with read(args.texts, "rt", encoding="utf-8") as lines:
         texts = [json.loads(line)["text"] for _, line in zip(range(args.number), lines)]
     texts += HOSTILE if args.hostile else []
-    nlp = spacy.load(args.pipeline)
+    with tempfile.TemporaryDirectory() as folder:
+        nlp = tiny_pipeline(Path(folder)) if args.tiny else spacy.load(args.pipeline)
+        count(nlp, texts)
+
+
+def count(nlp: Language, texts: list[str]) -> None:
+    """Annotate texts and print what became of them."""
     component = nlp.get_pipe("kiwi_llm")
     tags = tag_texts(component.task.schema)
-    changed = failed = windows = characters = 0
+    changed = failed = windows = characters = spans = 0
     answer = component.model.answer
 
     def watched(prompts: list) -> list:
-        nonlocal changed, failed, windows, characters
+        nonlocal changed, failed, windows, characters, spans
         replies = answer(prompts)
         for prompt, reply in zip(prompts, replies):
             windows += 1
@@ -56,6 +85,7 @@ def main() -> None:
                 failed += 1
                 continue
             characters += len(prompt.text)
+            spans += len(reply.found.spans)
             left, own = str(reply), prompt.text
             for tag in tags:
                 left, own = left.replace(tag, ""), own.replace(tag, "")
@@ -67,7 +97,10 @@ def main() -> None:
     component.model.answer = watched
     for text, doc in zip(texts, nlp.pipe(tqdm(texts, unit="note"))):
         assert doc.text == text
-    print(f"{len(texts)} notes, {windows} windows ({failed} tried again in parts), {characters} characters: {changed} changed")
+    print(
+        f"{len(texts)} notes, {windows} windows ({failed} tried again in parts), {characters} characters, {spans} spans: "
+        f"{changed} changed"
+    )
 
 
 if __name__ == "__main__":

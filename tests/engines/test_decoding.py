@@ -53,20 +53,20 @@ def one_by_one(model: LlamaForCausalLM, prompt: list[int], source: list[int], gr
 
 
 @pytest.mark.parametrize("grammar", [SINGLE, SPELT, LINKED], ids=["single", "spelt", "linked"])
-@pytest.mark.parametrize("block, cheap", [(1, 0), (3, 0), (16, 0), (2, 40)])
+@pytest.mark.parametrize("block, cheap, room", [(1, 0, None), (3, 0, 250), (16, 0, 160), (2, 40, 1), (3, 40, 1000)])
 @pytest.mark.parametrize("seed", range(3))
 def test_blocks_equal_token_by_token(
-    grammar: Grammar, block: int, cheap: int, seed: int, monkeypatch: pytest.MonkeyPatch
+    grammar: Grammar, block: int, cheap: int, room: int | None, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoding, "_CHEAP", cheap)
     model = tiny_llama(seed)
     draw = random.Random(seed)
     # Source tokens from the whole vocabulary, tags and the end included: any note is legal input.
-    sources = [[draw.randrange(VOCABULARY) for _ in range(length)] for length in (0, 1, 7, 20, 33)]
+    sources = [[draw.randrange(VOCABULARY) for _ in range(length)] for length in (33, 0, 20, 18, 7, 7, 1)]
     prompts = [[draw.randrange(VOCABULARY) for _ in range(draw.randrange(1, 9))] for _ in sources]
     prefix = [7, 8, 9]
     bias = {2: 0.5, 10: -0.5}
-    found = decode(model, prefix, prompts, sources, [grammar] * len(sources), block=block, bias=bias)
+    found = decode(model, prefix, prompts, sources, [grammar] * len(sources), block=block, cache_tokens=room, bias=bias)
     tags = 0
     for answer, prompt, source in zip(found, prompts, sources):
         assert answer.tokens == one_by_one(model, prefix + prompt, source, grammar, bias)

@@ -306,6 +306,20 @@ def test_tuning_goes_on_where_it_stopped(tiny: Path, tmp_path: Path) -> None:
     assert not all(torch.equal(whole[name], weights) for name, weights in adapter_weights(tmp_path / "surer").items())
 
 
+def test_tuning_teaches_what_tags_to_expect_and_answers_stay_the_same(tiny: Path, tmp_path: Path) -> None:
+    nlp, _ = tuned(tiny, tmp_path, epochs=12)
+    texts = [doc.text for doc in corpus_docs(nlp, 60)[:4]]
+    found, passes = [], []
+    for _ in range(2):
+        model = LocalLlama(str(tiny), adapter=str(tmp_path / "adapter"), dtype="float64")
+        task = nlp.get_pipe("kiwi_llm").task
+        found.append([str(reply) for reply in model.answer([task.prompt(nlp.make_doc(text), 0, len(text)) for text in texts])])
+        passes.append(model.effort.passes)
+        (tmp_path / "adapter" / "drafts.safetensors").unlink(missing_ok=True)
+    assert found[0] == found[1]
+    assert passes[0] < passes[1]
+
+
 def test_tuning_with_products_in_bfloat16_learns_nearly_the_same(tiny: Path, tmp_path: Path) -> None:
     tuned(tiny, tmp_path / "single")
     tuned(tiny, tmp_path / "half", autocast=True)

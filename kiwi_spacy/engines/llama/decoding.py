@@ -6,6 +6,7 @@ to where the model decides otherwise. The result is that of deciding token by to
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +17,13 @@ from torch.nn import functional as F
 from transformers.cache_utils import Cache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from .drafts import Drafter, watch_layer
 from .grammar import Grammar, State
 
 ATTENTION = "kiwi_grouped"
 _CHEAP = 64  # tokens of a pass below which reading the weights takes longer than computing with them
+_JOINING = 0.2  # of the rows that there is room for: so many at least begin together
+_READ = 1000  # tokens of prompts that are read side by side, padding included
 LONGEST_DRAFT = 16  # tokens of an answer that a pass looks ahead, when few rows are left
 LONGEST_GUESS = 8  # source tokens of a span whose end is guessed; a wrong guess costs time alone
 
@@ -30,7 +34,8 @@ def grouped_attention(
 ) -> tuple[Tensor, None]:
     """Attend with fewer key heads than query heads, without a copy of the keys for each query head.
 
-    query (rows, heads, new, size); key, value (rows, key heads, width, size); attention_mask, additive, (rows, 1, new, width).
+    query (rows, heads, new, size); key, value (rows, key heads, width, size); attention_mask, additive, (rows, 1, new, width),
+    or repeated as here, once for all layers: (rows, 1, heads a key head * new, width).
     """
     rows, heads, new, size = query.shape
     groups = heads // key.shape[1]
@@ -41,7 +46,9 @@ def grouped_attention(
         sees = torch.ones(new, width, dtype=torch.bool, device=query.device).tril(width - new)
         mask = torch.zeros(1, 1, new, width, dtype=query.dtype, device=query.device).masked_fill(~sees, float("-inf"))
     if mask is not None:
-        mask = mask[:, :, :, : key.shape[2]].repeat(1, 1, groups, 1)
+        mask = mask[:, :, :, : key.shape[2]]
+        if mask.shape[2] != groups * new:
+            mask = mask.repeat(1, 1, groups, 1)
     out = F.scaled_dot_product_attention(folded, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling)
     return out.reshape(rows, heads, new, size).transpose(1, 2).contiguous(), None
 
@@ -69,42 +76,68 @@ class Effort:
 class RowCache(Cache):
     """Keys and values of rows of unlike length: each row writes at places of its own and overwrites what it takes back."""
 
-    def __init__(self, layers: int) -> None:
+    def __init__(self, model: Any, tokens: int) -> None:
+        """Have room for the keys and values of so many tokens of a model; `reshape` says how many of them a row has."""
         super().__init__()
-        self.stores: list[tuple[Tensor, Tensor] | None] = [None] * layers
-        self.places = torch.zeros(1, 0, dtype=torch.long)  # (rows, new tokens), set before each pass
+        config = model.config
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        # (layers, keys and values, tokens, heads, size): one block, since many of a middling size are seldom given back.
+        shape = (config.num_hidden_layers, 2, tokens, config.num_key_value_heads, size)
+        self.block = torch.zeros(shape, dtype=model.dtype, device=model.device)
+        self.store = self.block[:, :, :0].unflatten(2, (0, 1))  # the same, as rows of one width
+        self.at = torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 1, dtype=torch.long)  # rows and places of a pass
         self.width = 0  # columns that a pass sees
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self.store.shape[2]
 
     def begin(self, places: Tensor) -> Tensor:
         """Say where the next pass writes, int (rows, new tokens); return its mask, bool (rows, 1, new tokens, width)."""
-        self.places = places
+        self.at = torch.arange(len(places), device=places.device)[:, None], places
         self.width = int(places.max()) + 1
+        if self.width > self.store.shape[3]:
+            self.reshape(self.rows, self.width + 128)
         return torch.arange(self.width, device=places.device)[None, None, None] <= places[:, None, :, None]
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, cache_kwargs: dict[str, Any] | None = None
     ) -> tuple[Tensor, Tensor]:
         """Write (rows, heads, new tokens, size) of one layer; return all that it holds, up to the width of the pass."""
-        store = self.stores[layer_idx]
-        if store is None or store[0].shape[2] < self.width:
-            rows, heads, _, size = key_states.shape
-            shape = (rows, heads, self.width + 128, size)
-            grown = key_states.new_zeros(shape), value_states.new_zeros(shape)
-            if store is not None:
-                for new, old in zip(grown, store):
-                    new[:, :, : old.shape[2]] = old
-            store = self.stores[layer_idx] = grown
-        index = self.places[:, None, :, None].expand_as(key_states)
-        for kept, new in zip(store, (key_states, value_states)):
-            kept.scatter_(2, index, new)
-        return store[0][:, :, : self.width], store[1][:, :, : self.width]
+        held = []
+        for store, new in zip(self.store[layer_idx], (key_states, value_states)):
+            store[self.at] = new.transpose(1, 2)
+            held.append(store[: len(new), : self.width].transpose(1, 2))
+        return held[0], held[1]
 
-    def select(self, rows: Sequence[int]) -> None:
-        """Keep these rows alone; one may be taken many times."""
-        for layer, store in enumerate(self.stores):
-            if store is not None:
-                index = torch.tensor(list(rows), device=store[0].device)
-                self.stores[layer] = (store[0].index_select(0, index), store[1].index_select(0, index))
+    def reshape(self, rows: int, width: int) -> None:
+        """Hold other numbers of rows and of tokens a row; what fits into them stays."""
+        old, block = self.store, self.block
+        if rows * width > block.shape[2] or width > old.shape[3] > 0:
+            self.block = block.new_zeros((*block.shape[:2], max(rows * width, block.shape[2]), *block.shape[3:]))
+        self.store = self.block[:, :, : rows * width].unflatten(2, (rows, width))
+        kept = min(width, old.shape[3])
+        for row in range(min(rows, old.shape[2])):  # within one block each moves down, over rows that have moved
+            self.store[:, :, row, :kept] = old[:, :, row, :kept].clone()
+
+    def part(self, start: int, count: int, common: "RowCache") -> "RowCache":
+        """Return a cache that is some rows of this one, each of which begins as the only row of another."""
+        made = copy(self)
+        made.store = self.store[:, :, start : start + count]
+        made.store[:, :, :, : common.width] = common.store[:, :, :, : common.width]
+        return made
+
+    def keep(self, rows: Sequence[int]) -> list[int]:
+        """Drop all other rows; return where each that is left was. The last ones take the places of those dropped."""
+        kept = set(rows)
+        holes = [place for place in range(len(rows)) if place not in kept]
+        movers = [row for row in rows if row >= len(rows)]
+        order = list(range(len(rows)))
+        for hole, mover in zip(holes, movers):
+            order[hole] = mover
+            self.store[:, :, hole] = self.store[:, :, mover]
+        return order
 
     def get_seq_length(self, layer_idx: int | None = 0) -> int:
         return self.width
@@ -168,7 +201,8 @@ class Chooser:
 
 def decode(
     model: Any, prefix: Sequence[int], prompts: Sequence[Sequence[int]], sources: Sequence[Sequence[int]],
-    grammars: Sequence[Grammar], *, block: int = 6, bias: Mapping[int, float] | None = None, effort: Effort | None = None,
+    grammars: Sequence[Grammar], *, block: int = 6, cache_tokens: int | None = None, bias: Mapping[int, float] | None = None,
+    drafter: Drafter | None = None, effort: Effort | None = None,
 ) -> list[Answer]:
     """Return the copy-locked greedy answer for each source.
 
@@ -178,7 +212,10 @@ def decode(
     sources (Sequence[Sequence[int]]): The tokens that each answer copies.
     grammars (Sequence[Grammar]): What each answer may say; all with the same tokens.
     block (int): Tokens of an answer that a pass looks ahead, at least: with few rows left, more cost nothing.
+    cache_tokens (int | None): Tokens, prompts included, whose keys are held at a time: other sources wait till there is room.
+        They are begun in the order given, so those of like length should stand side by side, the longest first.
     bias (Mapping | None): token > what is added to its logit, such as a bias on opening tags.
+    drafter (Drafter | None): Foresees tags, where a prompt begins with its source; changes the speed alone.
     effort (Effort | None): Counts what this takes.
     RAISES (ValueError): A prompt is empty, so nothing would decide its answer's first token.
     """
@@ -187,53 +224,67 @@ def decode(
     if not all(len(prompt) for prompt in prompts):
         raise ValueError("Each prompt needs at least one token after the shared prefix.")
     with torch.inference_mode():
-        run = _Run(model, prefix, prompts, sources, grammars, block, bias or {}, effort or Effort())
+        run = _Run(model, prefix, prompts, sources, grammars, block, cache_tokens, bias or {}, drafter, effort or Effort())
         return run.answers()
 
 
 class _Run:
     def __init__(
         self, model: Any, prefix: Sequence[int], prompts: Sequence[Sequence[int]], sources: Sequence[Sequence[int]],
-        grammars: Sequence[Grammar], block: int, bias: Mapping[int, float], effort: Effort,
+        grammars: Sequence[Grammar], block: int, cache_tokens: int | None, bias: Mapping[int, float],
+        drafter: Drafter | None, effort: Effort,
     ) -> None:
         self.model, self.grammars, self.block, self.effort = model, grammars, block, effort
+        self.drafter, self.room = drafter, cache_tokens
         self.chooser = Chooser(model.get_output_embeddings(), grammars[0].tokens, bias)
         self.sources = sources
         rows = len(sources)
+        more = [max(round(1.6 * len(source)), block) + LONGEST_DRAFT for source in sources]  # tokens of an answer, by estimate
+        self.lengths = [len(prefix) + len(prompt) + n for prompt, n in zip(prompts, more)]
         self.found = [Answer() for _ in range(rows)]
         self.states = [State() for _ in range(rows)]
         self.ahead = block
-        self.cache = RowCache(model.config.num_hidden_layers)
-        self.written = [0] * rows  # tokens of each row whose keys are final
+        # Of the prefix, and of the rows that are open.
+        needed, longest = sum(self.lengths), max(self.lengths)
+        self.common = RowCache(model, len(prefix))
+        self.common.reshape(1, len(prefix))
+        self.cache = RowCache(model, rows * longest if cache_tokens is None else max(longest, min(cache_tokens, needed)))
+        self.written = [len(prefix)] * rows  # tokens of each row whose keys are final
         self.pending = [list(prompt) for prompt in prompts]  # final tokens that are not computed yet
         self.hints: list[dict[int, list[int]]] = [{} for _ in range(rows)]  # place > tags that may come before it
+        self.foreseen: list[dict[int, list[int]]] = [{} for _ in range(rows)]  # the same, by the drafter
         self.margins: list[dict[int, float]] = [{} for _ in range(rows)]  # place > how near a closing tag was
         self.drafts: list[list[int]] = [self.draft(row) for row in range(rows)]
         if prefix:
-            self.forward([list(prefix)], [0])
-            self.cache.select([0] * rows)
-            self.written = [len(prefix)] * rows
+            self.forward(self.common, [list(prefix)], [0])
 
-    def forward(self, tokens: list[list[int]], starts: list[int]) -> Tensor:
+    def forward(self, cache: RowCache, tokens: list[list[int]], starts: list[int]) -> Tensor:
         """Return the last layer's states for new tokens of each row, (rows, longest, width); short rows are padded."""
         longest = max(map(len, tokens))
-        device = self.model.device
+        device, config = self.model.device, self.model.config
         padded = torch.tensor([[*row, *[0] * (longest - len(row))] for row in tokens], device=device)
         # A padding token writes behind its row's end, where the next pass writes over it.
         places = torch.tensor(starts, device=device)[:, None] + torch.arange(longest, device=device)[None]
-        mask = self.cache.begin(places)
+        mask = cache.begin(places)
         dtype = self.model.dtype
         hidden = torch.zeros(mask.shape, dtype=dtype, device=device).masked_fill(~mask, torch.finfo(dtype).min)
+        if config._attn_implementation == ATTENTION:
+            hidden = hidden.repeat(1, 1, config.num_attention_heads // config.num_key_value_heads, 1)
         self.effort.passes += 1
         self.effort.fed += padded.numel()
         return self.model.model(
-            input_ids=padded, attention_mask=hidden, position_ids=places, past_key_values=self.cache, use_cache=True
+            input_ids=padded, attention_mask=hidden, position_ids=places, past_key_values=cache, use_cache=True
         ).last_hidden_state
 
     def draft(self, row: int) -> list[int]:
         """Return a guess of what follows: the source, with the hinted tags before its tokens where they are legal."""
         source, grammar, state = self.sources[row], self.grammars[row], self.states[row]
-        hints = {place: list(tags) for place, tags in self.hints[row].items()}
+        hints = {place: list(tags) for place, tags in {**self.hints[row], **self.foreseen[row]}.items() if place >= state.place}
+        for token in reversed(self.found[row].tokens):  # tags that this place has already
+            if token not in self.chooser.column:
+                break
+            if token in hints.get(state.place, ()):
+                hints[state.place].remove(token)
         tokens: list[int] = []
         while len(tokens) < self.ahead and not grammar.ended(state, source):
             allowed = grammar.allowed(state, source)
@@ -268,31 +319,71 @@ class _Run:
             hints.setdefault(best, []).insert(0, closing[0])
 
     def answers(self) -> list[Answer]:
-        """Go on until every row has ended."""
-        held = list(range(len(self.sources)))  # the rows of the cache
-        live = [row for row in held if not self.grammars[row].ended(self.states[row], self.sources[row])]
-        while live:
-            if len(live) <= 0.8 * len(held):
-                self.cache.select([held.index(row) for row in live])
-                held = list(live)
-            going = set(live)
-            self.ahead = max(self.block, min(LONGEST_DRAFT, _CHEAP // len(live)))
-            tokens = [self.pending[row] + self.drafts[row] if row in going else [0] for row in held]
-            hidden = self.forward(tokens, [self.written[row] for row in held])
-            picked, own = [], []
-            for i, row in enumerate(held):
-                if row in going:
-                    first = len(self.pending[row]) - 1  # its state decides the first token of the draft
-                    picked.append(hidden[i, first : len(tokens[i])])
-                    own += self.own_tokens(row)
-            logits = self.chooser.logits(torch.cat(picked), own)
-            at = 0
-            for row in live:
-                places = len(self.drafts[row]) + 1
-                self.verify(row, logits[at : at + places], own[at : at + places])
-                at += places
-            live = [row for row in live if not self.grammars[row].ended(self.states[row], self.sources[row])]
+        """Go on until every row has ended; where some have, others take their room."""
+        open_rows: list[int] = []  # as they stand in the cache
+        waiting = [row for row in range(len(self.sources)) if not self.ended(row)][::-1]
+        while open_rows or waiting:
+            joining = self.joining(open_rows, waiting)
+            if not joining:
+                self.step(self.cache, open_rows)
+            while joining:
+                together = max(1, _READ // max(len(self.pending[row]) for row in joining))
+                rows, joining = joining[:together], joining[together:]
+                self.begin(self.cache.part(len(open_rows), len(rows), self.common), rows)
+                open_rows += rows
+            live = [i for i, row in enumerate(open_rows) if not self.ended(row)]
+            if len(live) < len(open_rows):
+                open_rows = [open_rows[i] for i in self.cache.keep(live)]
         return self.found
+
+    def joining(self, open_rows: list[int], waiting: list[int]) -> list[int]:
+        """Take those that there is room for from the waiting rows, the next of which is the last; none if few would."""
+        if not waiting:
+            return []
+        longest = max(self.lengths[row] for row in (*open_rows, *waiting))
+        fit = len(open_rows) + len(waiting)
+        if self.room is not None:
+            fit = min(fit, max(1, self.room // longest))
+        if fit > 1.2 * self.cache.rows:  # the shorter the windows that are left, the more of them
+            self.cache.reshape(fit, max([longest, *(self.written[row] + LONGEST_DRAFT for row in open_rows)]))
+        rows = self.cache.rows
+        count = min(len(waiting), rows - len(open_rows))
+        if count < len(waiting) and count < _JOINING * rows:
+            return []
+        return [waiting.pop() for _ in range(count)]
+
+    def ended(self, row: int) -> bool:
+        return self.grammars[row].ended(self.states[row], self.sources[row])
+
+    def begin(self, cache: RowCache, rows: list[int]) -> None:
+        """Read the prompts of these rows, and foresee their tags."""
+        if self.drafter is None:
+            return self.step(cache, rows)
+        asked = [self.pending[row] for row in rows]
+        with watch_layer(self.model.model, self.drafter.layer) as seen:
+            self.step(cache, rows)
+        for i, row in enumerate(rows):
+            source = self.sources[row]
+            if asked[i][: len(source)] == list(source):
+                self.foreseen[row] = self.drafter.foresee(seen[0][i, : len(source)])
+                self.drafts[row] = self.draft(row)
+
+    def step(self, cache: RowCache, rows: list[int]) -> None:
+        """Compute a pass of these rows, which are those of the cache, and decide as far as their drafts hold."""
+        self.ahead = max(self.block, min(LONGEST_DRAFT, _CHEAP // len(rows)))
+        tokens = [self.pending[row] + self.drafts[row] for row in rows]
+        hidden = self.forward(cache, tokens, [self.written[row] for row in rows])
+        picked, own = [], []
+        for i, row in enumerate(rows):
+            first = len(self.pending[row]) - 1  # its state decides the first token of the draft
+            picked.append(hidden[i, first : len(tokens[i])])
+            own += self.own_tokens(row)
+        logits = self.chooser.logits(torch.cat(picked), own)
+        at = 0
+        for row in rows:
+            places = len(self.drafts[row]) + 1
+            self.verify(row, logits[at : at + places], own[at : at + places])
+            at += places
 
     def own_tokens(self, row: int) -> list[int]:
         """Return, for each place of a draft and the one after it, the source token that could be copied there."""

@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Iterable, Literal  # noqa: UP035  (spacy-llm looks for typing's own names)
 
@@ -12,9 +13,11 @@ import torch
 from spacy_llm.registry import registry
 
 from ...errors import KiwiError
+from ...memory import give_back
 from ..workers import ForkGuard
 from .adapter import merge_adapter
 from .decoding import ATTENTION, LONGEST_DRAFT, Effort, decode
+from .drafts import Drafter, load_drafter
 from .exchange import Failure, Found, Prompt, Reply
 from .grammar import Grammar, Linking, Locked
 from .markup import Source, as_text, make_grammar, read_source
@@ -29,17 +32,13 @@ class _Row:
     frame: Frame
     grammar: Grammar
 
-    @property
-    def length(self) -> int:
-        return len(self.frame.before) + len(self.frame.after) + round(2.6 * len(self.source.tokens)) + 16
-
 
 class LocalLlama:
     """Answers prompts in batches over many windows. Weights are read at the first of them."""
 
     def __init__(
         self, base: str, *, adapter: str | None = None, device: str = "cpu", dtype: str = "auto",
-        bias: dict[str, float] | None = None, block: int = 6, cache_tokens: int = 12000, max_tokens: int = 1200,
+        bias: dict[str, float] | None = None, block: int = 8, cache_tokens: int = 16000, max_tokens: int = 1200,
         context_length: int = 2048,
     ) -> None:
         """Build a model; arguments as of `create_local_llama`."""
@@ -49,6 +48,7 @@ class LocalLlama:
         self.effort = Effort()
         self._fork = ForkGuard()
         self._model: Any = None
+        self._drafter: Drafter | None = None  # read with the model
         self._tokenizer: Any = None
         self._frames: dict[tuple[str, Any], Frame] = {}
         self._grammars: dict[tuple[str, bool, int, bool], Grammar] = {}
@@ -69,7 +69,11 @@ class LocalLlama:
             )
             if self.adapter is not None:
                 model = merge_adapter(model, self.adapter)
+                self._drafter = load_drafter(self.adapter, self.tokenizer.convert_tokens_to_ids)
+            if self._drafter is not None:
+                self._drafter.to(self.device)
             model.config._attn_implementation = ATTENTION
+            give_back()  # what reading and merging took
             self._model = model
         return self._model
 
@@ -99,13 +103,10 @@ class LocalLlama:
                 answers[i] = Reply(prompt.text, Found())
             else:
                 rows.append((i, row))
-        rows.sort(key=lambda item: (item[1].frame.before, item[1].length))
-        while rows:
-            batch = [rows.pop()]
-            most = batch[0][1].length  # of a batch that fits
-            while rows and rows[-1][1].frame.before == batch[0][1].frame.before and most * (len(batch) + 1) <= self.cache_tokens:
-                batch.append(rows.pop())
-            for (i, _), reply in zip(batch, self._decode([row for _, row in batch])):
+        rows.sort(key=lambda item: (item[1].frame.before, -len(item[1].source.tokens)))
+        for _, together in groupby(rows, key=lambda item: item[1].frame.before):
+            batch = list(together)
+            for (i, _), reply in zip(batch, self._decode([row for _, row in batch], self.cache_tokens)):
                 answers[i] = reply
         return answers
 
@@ -135,19 +136,20 @@ class LocalLlama:
             grammar = Locked(grammar, given, prompt.schema.entities)
         return _Row(prompt, source, frame, grammar)
 
-    def _decode(self, rows: list[_Row]) -> list[Reply | Failure]:
+    def _decode(self, rows: list[_Row], cache_tokens: int) -> list[Reply | Failure]:
         # Where all spans are given, hardly any draft is wrong.
         block = LONGEST_DRAFT if all(row.prompt.only_links for row in rows) else self.block
         try:
             answers = decode(
                 self.model, rows[0].frame.before, [[*row.source.tokens, *row.frame.after] for row in rows],
                 [row.source.tokens for row in rows], [row.grammar for row in rows], block=block,
-                bias=self._token_bias(rows[0].grammar), effort=self.effort,
+                cache_tokens=cache_tokens, bias=self._token_bias(rows[0].grammar),
+                drafter=self._drafter, effort=self.effort,
             )
         except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
             if len(rows) > 1:
-                half = len(rows) // 2
-                return self._decode(rows[:half]) + self._decode(rows[half:])
+                half, fewer = len(rows) // 2, cache_tokens // 2
+                return self._decode(rows[:half], fewer) + self._decode(rows[half:], fewer)
             return [Failure(f"the model raised {type(error).__name__}")]
         return [self._reply(row, answer.tokens, answer.probabilities) for row, answer in zip(rows, answers)]
 
@@ -221,7 +223,7 @@ class LocalLlama:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_model": None, "_tokenizer": None, "_frames": {}, "_grammars": {}}
+        return {**self.__dict__, "_model": None, "_drafter": None, "_tokenizer": None, "_frames": {}, "_grammars": {}}
 
 
 def choose_dtype(name: str, device: str) -> torch.dtype:
@@ -246,7 +248,7 @@ def choose_dtype(name: str, device: str) -> torch.dtype:
 def create_local_llama(
     base: str = "smollm2", adapter: str | None = None, device: str = "cpu",
     dtype: Literal["auto", "float32", "bfloat16", "float16", "float64"] = "auto", bias: dict[str, float] | None = None,
-    block: int = 6, cache_tokens: int = 12000, max_tokens: int = 1200, context_length: int = 2048,
+    block: int = 8, cache_tokens: int = 16000, max_tokens: int = 1200, context_length: int = 2048,
 ) -> Callable[[Iterable[Iterable[Any]]], Iterable[Iterable[Any]]]:
     """Build a LLaMA in this process.
 

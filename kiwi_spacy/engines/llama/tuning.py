@@ -25,6 +25,7 @@ from ...errors import TrainingError
 from ...scoring import create_scorer
 from .adapter import attach, reattach, save_adapter, start_tags
 from .component import KiwiLLM
+from .drafts import Drafter, Lesson, choose_windows, drafting_layer, learn_drafter, tags_at_places, watch_layer
 from .grammar import Grammar, State
 from .local import LocalLlama, choose_dtype
 from .markup import gold_answer, make_grammar, read_source, tag_texts
@@ -303,7 +304,8 @@ def tune(
 ) -> bool:
     """Tune an adapter for a component's model on annotated pieces of notes, and give it to the model.
 
-    A model that has an adapter goes on with it: rank and alpha are that one's.
+    A model that has an adapter goes on with it: rank and alpha are that one's. With no epochs it stays as it is. A head that
+    foresees tags is learned anew (`kiwi_spacy.engines.llama.drafts`), unless tags are spelt with the base's tokens.
 
     A run with the same settings and notes whose `output/checkpoint.pt` exists goes on from there.
 
@@ -322,13 +324,14 @@ def tune(
     grammar = make_grammar(
         task.schema, tokenizer, frame.end, links=task.kind != "entities", modifiers=task.kind != "entities"
     )
-    windows, lost = [], [0, 0]
+    windows, said, lost = [], [], [0, 0]
     for example in examples:
         source = read_source(tokenizer, example.reference.text)
         if source.tokens:
             answer, spans, links = gold_answer(example.reference, source, grammar)
             lost = [lost[0] + spans, lost[1] + links]
             windows.append(make_window([*source.tokens, *frame.after], source.tokens, answer, grammar))
+            said.append((source.tokens, answer))
     if not any(w.places for w in windows):
         raise TrainingError("No annotated notes to tune on.")
     base = _base_to_tune(local, device, len(tokenizer), settings)
@@ -366,8 +369,35 @@ def tune(
         return False
     if not choosing:
         save_adapter(model, tokenizer, output / "adapter", name)
+    if all(len(tag) == 1 for tags_of in (grammar.opening, grammar.closing, grammar.linking) for tag in tags_of.values()):
+        prompts = [[*source, *frame.after] for source, _ in said]
+        drafter = _learn_drafter(model, frame.before, prompts, said, grammar, settings)
+        drafter.save(output / "adapter", tokenizer.convert_ids_to_tokens)
     local.from_disk(output / "adapter")
     return True
+
+
+def _learn_drafter(
+    model: Any, prefix: Sequence[int], prompts: Sequence[Sequence[int]], said: Sequence[tuple[Sequence[int], Sequence[int]]],
+    grammar: Grammar, settings: Settings,
+) -> Drafter:
+    """Return a head that foresees the tags of answers; said: (source, answer) of each prompt, which begins with the source."""
+    inner = model.get_base_model().model
+    layer = drafting_layer(inner)
+    lessons = []
+    order = sorted(choose_windows([len(source) for source, _ in said], settings.seed), key=lambda i: len(prompts[i]))
+    model.eval()
+    with torch.no_grad(), torch.autocast(inner.device.type, torch.bfloat16, enabled=settings.autocast):
+        for at in range(0, len(order), 8):
+            some = order[at : at + 8]
+            with watch_layer(inner, layer) as seen:
+                forward(model, prefix, [Window(list(prompts[i]), [], [], []) for i in some])
+            for row, i in enumerate(some):
+                source, answer = said[i]
+                states = seen[-1][row, : len(source)].float().cpu().half()
+                lessons.append(Lesson(states, tags_at_places(source, answer, grammar.tokens)))
+    print(f"learning to foresee tags from {len(lessons)} windows", flush=True)
+    return learn_drafter(lessons, layer, seed=settings.seed)
 
 
 def _score(component: KiwiLLM, dev: Sequence[Example], adapter: Path, device: str) -> float:
