@@ -1,8 +1,9 @@
 """Copy-locked decoding: constrained greedy answers, verified in blocks over many windows at a time.
 
 What comes next is mostly known, for most of an answer is its source. So each pass takes the rest of
-a block as a draft, in which tags stand where the pass before would have put them, and keeps it up
-to where the model decides otherwise. The result is that of deciding token by token.
+a block as a draft, in which tags stand where a small head foresaw them when it read the prompt (`drafts`), or
+where the pass before would have put them, and keeps it up to where the model decides otherwise. The
+result is that of deciding token by token. A window that has ended makes room for one that waits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -358,7 +359,8 @@ class _Run:
     def begin(self, cache: RowCache, rows: list[int]) -> None:
         """Read the prompts of these rows, and foresee their tags."""
         if self.drafter is None:
-            return self.step(cache, rows)
+            self.step(cache, rows)
+            return
         asked = [self.pending[row] for row in rows]
         with watch_layer(self.model.model, self.drafter.layer) as seen:
             self.step(cache, rows)
