@@ -3,7 +3,8 @@
     python scripts/average_adapters.py FIRST_PIPELINE SECOND_PIPELINE PART OUTPUT_PIPELINE
 
 PART (0 to 1) is the second's. Both are pipelines of `kiwi train configs/llama.cfg`, the second begun from the first by `--base`:
-adapters that began apart have nothing in common to be averaged.
+adapters that began apart have nothing in common to be averaged. The head that foresees tags stays the second's: `kiwi train
+configs/llama.cfg --base OUTPUT_PIPELINE --tuning.epochs 0` learns it anew.
 """
 
 import shutil

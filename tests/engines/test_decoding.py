@@ -7,7 +7,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from kiwi_spacy.engines.llama import decoding
-from kiwi_spacy.engines.llama.decoding import ATTENTION, decode
+from kiwi_spacy.engines.llama.cache import ATTENTION, RowCache
+from kiwi_spacy.engines.llama.decoding import decode
 from kiwi_spacy.engines.llama.grammar import Grammar, Linking, Locked, State
 
 END, VOCABULARY = 1, 40
@@ -183,3 +184,16 @@ def test_with_all_spans_given_links_alone_are_decided(seed: int) -> None:
         assert [t for t in answer.tokens if t >= 20] == source
         links += len(linked)
     assert links > 0
+
+
+def test_the_cache_is_divided_anew_within_its_block() -> None:
+    cache = RowCache(tiny_llama(0), 24)
+    block = cache.block
+    cache.reshape(2, 12)
+    cache.store[:] = torch.arange(24.0).reshape(2, 12)[None, None, :, :, None, None]
+    cache.reshape(4, 6)
+    assert cache.block is block  # a second one would double the memory
+    assert cache.store[0, 0, :2, :, 0, 0].tolist() == [list(range(6)), list(range(12, 18))]
+    cache.reshape(4, 9)
+    assert cache.block is not block
+    assert cache.store[1, 1, :2, :6, 1, 3].tolist() == [list(range(6)), list(range(12, 18))]

@@ -16,7 +16,8 @@ from ...errors import KiwiError
 from ...memory import give_back
 from ..workers import ForkGuard
 from .adapter import merge_adapter
-from .decoding import ATTENTION, LONGEST_DRAFT, Effort, decode
+from .cache import ATTENTION
+from .decoding import LONGEST_DRAFT, Effort, decode
 from .drafts import Drafter, load_drafter
 from .exchange import Failure, Found, Prompt, Reply
 from .grammar import Grammar, Linking, Locked

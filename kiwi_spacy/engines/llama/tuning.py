@@ -29,7 +29,7 @@ from .drafts import Drafter, Lesson, choose_windows, drafting_layer, learn_draft
 from .grammar import Grammar, State
 from .local import LocalLlama, choose_dtype
 from .markup import gold_answer, make_grammar, read_source, tag_texts
-from .prompts import make_frame
+from .prompts import Frame, make_frame
 from .tasks import MarkupTask
 from .weights import PACKAGED, load_base, load_tokenizer
 
@@ -369,29 +369,28 @@ def tune(
         return False
     if not choosing:
         save_adapter(model, tokenizer, output / "adapter", name)
-    if all(len(tag) == 1 for tags_of in (grammar.opening, grammar.closing, grammar.linking) for tag in tags_of.values()):
-        prompts = [[*source, *frame.after] for source, _ in said]
-        drafter = _learn_drafter(model, frame.before, prompts, said, grammar, settings)
+    if settings.own_tags:
+        drafter = _learn_drafter(model, frame, said, grammar, settings)
         drafter.save(output / "adapter", tokenizer.convert_ids_to_tokens)
     local.from_disk(output / "adapter")
     return True
 
 
 def _learn_drafter(
-    model: Any, prefix: Sequence[int], prompts: Sequence[Sequence[int]], said: Sequence[tuple[Sequence[int], Sequence[int]]],
-    grammar: Grammar, settings: Settings,
+    model: Any, frame: Frame, said: Sequence[tuple[Sequence[int], Sequence[int]]], grammar: Grammar, settings: Settings
 ) -> Drafter:
-    """Return a head that foresees the tags of answers; said: (source, answer) of each prompt, which begins with the source."""
+    """Return a head that foresees the tags of answers; said: a source and its answer, each."""
     inner = model.get_base_model().model
     layer = drafting_layer(inner)
     lessons = []
-    order = sorted(choose_windows([len(source) for source, _ in said], settings.seed), key=lambda i: len(prompts[i]))
+    sizes = [len(source) for source, _ in said]
+    order = sorted(choose_windows(sizes, settings.seed), key=sizes.__getitem__)
     model.eval()
     with torch.no_grad(), torch.autocast(inner.device.type, torch.bfloat16, enabled=settings.autocast):
         for at in range(0, len(order), 8):
             some = order[at : at + 8]
             with watch_layer(inner, layer) as seen:
-                forward(model, prefix, [Window(list(prompts[i]), [], [], []) for i in some])
+                forward(model, frame.before, [Window([*said[i][0], *frame.after], [], [], []) for i in some])
             for row, i in enumerate(some):
                 source, answer = said[i]
                 states = seen[-1][row, : len(source)].float().cpu().half()

@@ -1,0 +1,114 @@
+"""Keys and values of many windows in one block of memory, and the attention over them."""
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers.cache_utils import Cache
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+ATTENTION = "kiwi_grouped"
+
+
+def grouped_attention(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float | None = None,
+    dropout: float = 0.0, **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """Attend with fewer key heads than query heads, without a copy of the keys for each query head.
+
+    query (rows, heads, new, size); key, value (rows, key heads, width, size); attention_mask, additive, (rows, 1, new, width),
+    or repeated as here, once for all layers: (rows, 1, heads a key head * new, width).
+    """
+    rows, heads, new, size = query.shape
+    groups = heads // key.shape[1]
+    folded = query.reshape(rows, key.shape[1], groups * new, size)
+    mask = attention_mask
+    if mask is None and new > 1:
+        width = key.shape[2]
+        sees = torch.ones(new, width, dtype=torch.bool, device=query.device).tril(width - new)
+        mask = torch.zeros(1, 1, new, width, dtype=query.dtype, device=query.device).masked_fill(~sees, float("-inf"))
+    if mask is not None:
+        mask = mask[:, :, :, : key.shape[2]]
+        if mask.shape[2] != groups * new:
+            mask = mask.repeat(1, 1, groups, 1)
+    out = F.scaled_dot_product_attention(folded, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling)
+    return out.reshape(rows, heads, new, size).transpose(1, 2).contiguous(), None
+
+
+ALL_ATTENTION_FUNCTIONS.register(ATTENTION, grouped_attention)
+
+
+class RowCache(Cache):
+    """Keys and values of rows of unlike length: each row writes at places of its own and overwrites what it takes back."""
+
+    def __init__(self, model: Any, tokens: int) -> None:
+        """Have room for the keys and values of so many tokens of a model; `reshape` says how many of them a row has."""
+        super().__init__()
+        config = model.config
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        # (layers, keys and values, tokens, heads, size): one block, since many of a middling size are seldom given back.
+        shape = (config.num_hidden_layers, 2, tokens, config.num_key_value_heads, size)
+        self.block = torch.zeros(shape, dtype=model.dtype, device=model.device)
+        self.store = self.block[:, :, :0].unflatten(2, (0, 1))  # the same, as rows of one width
+        self.at = torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 1, dtype=torch.long)  # rows and places of a pass
+        self.width = 0  # columns that a pass sees
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self.store.shape[2]
+
+    def begin(self, places: Tensor) -> Tensor:
+        """Say where the next pass writes, int (rows, new tokens); return its mask, bool (rows, 1, new tokens, width)."""
+        self.at = torch.arange(len(places), device=places.device)[:, None], places
+        self.width = int(places.max()) + 1
+        if self.width > self.store.shape[3]:
+            self.reshape(self.rows, self.width + 128)
+        return torch.arange(self.width, device=places.device)[None, None, None] <= places[:, None, :, None]
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, cache_kwargs: dict[str, Any] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Write (rows, heads, new tokens, size) of one layer; return all that it holds, up to the width of the pass."""
+        held = []
+        for store, new in zip(self.store[layer_idx], (key_states, value_states)):
+            store[self.at] = new.transpose(1, 2)
+            held.append(store[: len(new), : self.width].transpose(1, 2))
+        return held[0], held[1]
+
+    def reshape(self, rows: int, width: int) -> None:
+        """Hold other numbers of rows and of tokens a row; what fits into them stays."""
+        old, block = self.store, self.block
+        if rows * width > block.shape[2] or (self.rows and width > old.shape[3]):  # too little room, or rows would move up
+            self.block = block.new_zeros((*block.shape[:2], max(rows * width, block.shape[2]), *block.shape[3:]))
+        self.store = self.block[:, :, : rows * width].unflatten(2, (rows, width))
+        kept = min(width, old.shape[3])
+        for row in range(min(rows, old.shape[2])):  # within one block each moves down, over rows that have moved
+            self.store[:, :, row, :kept] = old[:, :, row, :kept].clone()
+
+    def part(self, start: int, count: int, common: "RowCache") -> "RowCache":
+        """Return a cache that is some rows of this one, each of which begins as the only row of another."""
+        made = copy(self)
+        made.store = self.store[:, :, start : start + count]
+        made.store[:, :, :, : common.width] = common.store[:, :, :, : common.width]
+        return made
+
+    def keep(self, rows: Sequence[int]) -> list[int]:
+        """Drop all other rows; return where each that is left was. The last ones take the places of those dropped."""
+        kept = set(rows)
+        holes = [place for place in range(len(rows)) if place not in kept]
+        movers = [row for row in rows if row >= len(rows)]
+        order = list(range(len(rows)))
+        for hole, mover in zip(holes, movers):
+            order[hole] = mover
+            self.store[:, :, hole] = self.store[:, :, mover]
+        return order
+
+    def get_seq_length(self, layer_idx: int | None = 0) -> int:
+        return self.width
+
+    def get_max_cache_shape(self) -> int | None:
+        return None
