@@ -69,6 +69,26 @@ def main() -> None:
         count(nlp, texts)
 
 
+def differs(answer: str, own: str, tags: list[str]) -> int:
+    """Return how many characters of a window an answer changed: none if some of the tags in it, taken out, leave the window.
+
+    A note may spell tags itself, so not every one in an answer was put there.
+    """
+    reached: dict[int, set[int]] = {0: {0}}  # place in the answer > places in the window that it may stand for
+    for i in range(len(answer)):
+        places = reached.pop(i, set())
+        for step in [len(tag) for tag in tags if answer.startswith(tag, i)]:
+            reached.setdefault(i + step, set()).update(places)
+        copied = {j + 1 for j in places if j < len(own) and own[j] == answer[i]}
+        if copied:
+            reached.setdefault(i + 1, set()).update(copied)
+    if len(own) in reached.get(len(answer), set()):
+        return 0
+    for tag in tags:
+        answer, own = answer.replace(tag, ""), own.replace(tag, "")
+    return max(1, sum(a != b for a, b in zip(answer, own)) + abs(len(answer) - len(own)))
+
+
 def count(nlp: Language, texts: list[str]) -> None:
     """Annotate texts and print what became of them."""
     component = nlp.get_pipe("kiwi_llm")
@@ -86,10 +106,7 @@ def count(nlp: Language, texts: list[str]) -> None:
                 continue
             characters += len(prompt.text)
             spans += len(reply.found.spans)
-            left, own = str(reply), prompt.text
-            for tag in tags:
-                left, own = left.replace(tag, ""), own.replace(tag, "")
-            changed += sum(a != b for a, b in zip(left, own)) + abs(len(left) - len(own))
+            changed += differs(str(reply), prompt.text, tags)
             for start, end, _, _ in reply.found.spans:
                 assert prompt.text[start:end].strip() == prompt.text[start:end] != ""
         return replies
