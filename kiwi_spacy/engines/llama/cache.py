@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from copy import copy
+from math import prod
+from mmap import mmap
 from typing import Any
 
 import torch
@@ -49,9 +51,9 @@ class RowCache(Cache):
         super().__init__()
         config = model.config
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        # (layers, keys and values, tokens, heads, size): one block, since many of a middling size are seldom given back.
+        # (layers, keys and values, tokens, heads, size)
         shape = (config.num_hidden_layers, 2, tokens, config.num_key_value_heads, size)
-        self.block = torch.zeros(shape, dtype=model.dtype, device=model.device)
+        self.block = _zeros(shape, model.dtype, model.device)
         self.store = self.block[:, :, :0].unflatten(2, (0, 1))  # the same, as rows of one width
         self.at = torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 1, dtype=torch.long)  # rows and places of a pass
         self.width = 0  # columns that a pass sees
@@ -83,7 +85,8 @@ class RowCache(Cache):
         """Hold other numbers of rows and of tokens a row; what fits into them stays."""
         old, block = self.store, self.block
         if rows * width > block.shape[2] or (self.rows and width > old.shape[3]):  # too little room, or rows would move up
-            self.block = block.new_zeros((*block.shape[:2], max(rows * width, block.shape[2]), *block.shape[3:]))
+            shape = (*block.shape[:2], max(rows * width, block.shape[2]), *block.shape[3:])
+            self.block = _zeros(shape, block.dtype, block.device)
         self.store = self.block[:, :, : rows * width].unflatten(2, (rows, width))
         kept = min(width, old.shape[3])
         for row in range(min(rows, old.shape[2])):  # within one block each moves down, over rows that have moved
@@ -112,3 +115,11 @@ class RowCache(Cache):
 
     def get_max_cache_shape(self) -> int | None:
         return None
+
+
+def _zeros(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return zeros; on a CPU in memory of their own, which is given back whole, whatever the C library keeps of the rest."""
+    size = prod(shape) * dtype.itemsize
+    if device.type != "cpu" or not size:
+        return torch.zeros(tuple(shape), dtype=dtype, device=device)
+    return torch.frombuffer(mmap(-1, size), dtype=dtype).view(tuple(shape))
