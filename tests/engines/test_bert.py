@@ -10,13 +10,17 @@ from pathlib import Path
 
 import pytest
 import spacy
+import tokenizers
 import torch
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
+from spacy_transformers.layers.transformer_model import forward as stock_forward
+from transformers import PreTrainedTokenizerFast
 
 from kiwi_spacy import get_modifiers, get_relations
 from kiwi_spacy.engines.bert.layers import _means
+from kiwi_spacy.engines.bert.pieces import Pieces
 from kiwi_spacy.relations import set_modifiers, set_relations, span_key
 from kiwi_spacy.training import train
 
@@ -67,6 +71,42 @@ def test_windows_hold_every_token_within_the_limit(tiny_nlp: Language) -> None:
 @pytest.mark.parametrize("text", ["", " ", "\n\n", "word", "🙂 <b>", "a" * 3000, "fever " * 2000], ids=lambda t: repr(t[:8]))
 def test_any_text_is_a_note(tiny_nlp: Language, text: str) -> None:
     assert tiny_nlp(text).text == text
+
+
+ODD = [
+    "[SEP] [MASK] [CLS]x ##ing", "caf\u00e9 A\u0301 \u4e2d\u6587 mixed\u4e2dtext", "emoji \U0001f600\U0001f468\u200d\U0001f469",
+    "\x00\x1c\x1d tab\tx\u00a0y\u2028z\u3000w", "a" * 3000, "  lead  \n\n trail  ",
+    "soft\u00adhyphen \u200b zero", "\u1e9e\u0130\u03a3 \u03a3",
+]
+
+
+def test_pieces_are_those_of_spacy_transformers(tiny_nlp: Language) -> None:
+    model = tiny_nlp.get_pipe("transformer").model
+    assert Pieces.fit(model.tokenizer)
+    notes = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "corpus" / "test").glob("*.txt"))]
+    docs = [tiny_nlp.make_doc(text) for text in [*ODD, "", *notes, *ODD]]
+    expected_of = stock_forward(model, docs, False)[0].doc_data
+    for found, expected, doc in zip(model.predict(docs).doc_data, expected_of, docs, strict=True):
+        assert list(found.align.lengths) == list(expected.align.lengths), doc.text[:20]
+        if not len(doc):
+            continue
+        pieces = expected.wordpieces.attention_mask.sum(1).astype(int).tolist()
+        assert found.wordpieces.strings == expected.wordpieces.strings
+        assert (found.wordpieces.input_ids == expected.wordpieces.input_ids).all()
+        assert (found.wordpieces.attention_mask == expected.wordpieces.attention_mask).all()
+        assert found.wordpieces.lengths == pieces
+        assert (found.align.dataXd == expected.align.dataXd).all(), doc.text[:20]
+        for ours, theirs, length in zip(
+            found.model_output.last_hidden_state, expected.model_output.last_hidden_state, pieces, strict=True
+        ):
+            assert ours[:length] == pytest.approx(theirs[:length], abs=1e-5)
+
+
+def test_a_tokenizer_that_minds_white_space_is_left_to_spacy_transformers() -> None:
+    pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel()
+    backend = tokenizers.Tokenizer(tokenizers.models.BPE())
+    backend.pre_tokenizer = pre_tokenizer
+    assert not Pieces.fit(PreTrainedTokenizerFast(tokenizer_object=backend))
 
 
 def test_results_survive_bytes_and_pickle(tiny_nlp: Language) -> None:
@@ -154,6 +194,6 @@ def test_means_are_of_half_open_ranges() -> None:
     tokens = torch.randn(7, 3, dtype=torch.double)
     ranges = [(0, 0), (0, 1), (0, 7), (2, 5), (6, 7), (4, 4), (7, 7)]
     start, end = torch.tensor(ranges).T
-    found = _means(tokens.cumsum(0), start, end)
+    found = _means(tokens, start, end)
     for (a, b), mean in zip(ranges, found):
         assert torch.allclose(mean, tokens[a:b].mean(0) if b > a else torch.zeros(3, dtype=torch.double)), (a, b)

@@ -77,13 +77,11 @@ class PairScores(nn.Module):
         self.rate_factor = rate_factor
 
     def forward(self, tokens: Tensor, pairs: Tensor) -> Tensor:
-        sums = tokens.cumsum(0, dtype=torch.double)
         parts = zip(self.vectors.layer.weight.chunk(3, 1), (pairs[:, :2], pairs[:, 2:4], _between(pairs)))
         x = tokens.new_zeros(())
         for weight, ranges in parts:  # each span is averaged once, however many pairs it stands in
             spans, place = torch.unique(ranges[:, 0] * (len(tokens) + 1) + ranges[:, 1], return_inverse=True)
-            start, end = spans // (len(tokens) + 1), spans % (len(tokens) + 1)
-            mean = _means(sums, start, end).to(tokens.dtype)
+            mean = _means(tokens, spans // (len(tokens) + 1), spans % (len(tokens) + 1))
             x = x + functional.linear(self.dropout(mean), weight)[place]
         x = (x + self.vectors.layer.bias) * self.rate_factor  # type: ignore[operator]
         weights = [table.weight for table in self.tables if isinstance(table, nn.Embedding)]
@@ -95,12 +93,12 @@ class PairScores(nn.Module):
         return self.score(self.dropout(x))[:, 0]
 
 
-def _means(sums: Tensor, start: Tensor, end: Tensor) -> Tensor:
-    """Return the means of the rows from start to end, half-open, whose sums up to each row are given; 0 of no rows."""
-    before, through = sums[(start - 1).clamp(min=0)], sums[(end - 1).clamp(min=0)]
-    before[start == 0] = 0.0
-    through[end == 0] = 0.0
-    return (through - before).div_((end - start).clamp(min=1)[:, None])
+def _means(rows: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """Return the means of the rows from start to end, half-open; 0 of no rows."""
+    sizes = end - start
+    offsets = sizes.cumsum(0) - sizes
+    index = torch.arange(int(sizes.sum()), device=rows.device) + torch.repeat_interleave(start - offsets, sizes)
+    return functional.embedding_bag(index, rows, offsets, mode="mean")
 
 
 def _between(pairs: Tensor) -> Tensor:

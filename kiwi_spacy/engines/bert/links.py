@@ -92,35 +92,36 @@ class LinkScorer(Head):
         full stops and modifiers passed, rank of the head by its distance.
         """
         rows, index = [numpy.zeros((0, 6 + len(_COUNTED)), dtype="int64")], []
-        heads_table = _table(heads, list(self.schema.entities))
-        line_ends, stops = ((numpy.flatnonzero(mark)) for mark in marks(doc))
-        all_starts = numpy.sort(numpy.array([m[0] for m in modifiers], dtype="int64"))
-        for label_index, label in enumerate(self.schema.modifiers):
-            known = [i for i, (_, _, name) in enumerate(modifiers) if name == label]
-            legal = numpy.flatnonzero([self.schema.allows(name, label) for _, _, name in heads])
-            legal_starts = numpy.sort(heads_table[legal, 0])
-            for first in range(0, len(known), 256):  # bounds the table of all pairs in a very long note
-                chosen = numpy.array(known[first : first + 256])
-                start, end = (numpy.array([modifiers[m][side] for m in chosen])[:, None] for side in (0, 1))
-                gap = numpy.maximum(numpy.maximum(start - heads_table[legal, 1], heads_table[legal, 0] - end), -1)
-                order = gap.argsort(axis=1, kind="stable")
-                rank = order.argsort(axis=1, kind="stable")
-                m, h = numpy.nonzero(gap < self.max_distance)
-                head_start, head_end, head_label = heads_table[legal[h]].T
-                start, end, gap, rank = start[m, 0], end[m, 0], gap[m, h], rank[m, h]
-                after = head_end <= start  # the modifier comes after the head
-                left, right = numpy.where(after, head_end, end), numpy.where(after, start, head_start)
-                within = (head_start <= start) & (end <= head_end)
-                counted = [
-                    numpy.where(within, 0, numpy.where(gap < 0, 1, numpy.where(after, 2, 3))),
-                    numpy.where(gap < 0, 0, (2 * numpy.log2(numpy.maximum(gap, 0) + 1)).astype("int64") + 1),
-                    *(_count(places, left, right) for places in (legal_starts, line_ends, stops, all_starts)),
-                    rank,
-                ]
-                counted = [numpy.minimum(value, size - 1) for value, size in zip(counted, _COUNTED)]
-                label_column = numpy.full(len(m), label_index)
-                rows.append(numpy.stack([head_start, head_end, start, end, head_label, label_column, *counted], 1))
-                index += list(zip(legal[h].tolist(), chosen[m].tolist()))
+        kinds, types = list(self.schema.entities), list(self.schema.modifiers)
+        head_start, head_end, head_kind = _table(heads, kinds).T
+        table = _table(modifiers, types)
+        legal = numpy.array([[self.schema.allows(kind, type_) for kind in kinds] for type_ in types])
+        line_ends, stops = ((_so_far(numpy.flatnonzero(mark), len(doc))) for mark in marks(doc))
+        starts = _so_far(table[:, 0], len(doc))
+        head_starts = numpy.stack([_so_far(head_start[head_kind == kind], len(doc)) for kind in range(len(kinds))])
+        together = max(1, 2**18 // max(1, len(heads)))  # bounds the table of all pairs in a very long note
+        for first in range(0, len(table), together):
+            start, end, type_ = table[first : first + together].T
+            gap = numpy.maximum(numpy.maximum(start[:, None] - head_end, head_start - end[:, None]), -1)
+            allowed = legal[type_][:, head_kind]
+            order = numpy.where(allowed, gap, len(doc) + 1).argsort(axis=1, kind="stable")
+            m, h = numpy.nonzero(allowed & (gap < self.max_distance))
+            rank, gap = order.argsort(axis=1)[m, h], gap[m, h]
+            start, end, type_ = start[m], end[m], type_[m]
+            after = head_end[h] <= start  # the modifier comes after the head
+            left, right = numpy.where(after, head_end[h], end), numpy.where(after, start, head_start[h])
+            right = numpy.maximum(left, right)
+            within = (head_start[h] <= start) & (end <= head_end[h])
+            counted = [
+                numpy.where(within, 0, numpy.where(gap < 0, 1, numpy.where(after, 2, 3))),
+                numpy.where(gap < 0, 0, (2 * numpy.log2(numpy.maximum(gap, 0) + 1)).astype("int64") + 1),
+                ((head_starts[:, right] - head_starts[:, left]) * legal[type_].T).sum(0),
+                *(places[right] - places[left] for places in (line_ends, stops, starts)),
+                rank,
+            ]
+            counted = [numpy.minimum(value, size - 1) for value, size in zip(counted, _COUNTED)]
+            rows.append(numpy.stack([head_start[h], head_end[h], start, end, head_kind[h], type_, *counted], 1))
+            index += list(zip(h.tolist(), (m + first).tolist()))
         return numpy.concatenate(rows).astype("int64"), index
 
     def predict(self, docs: Iterable[Doc]) -> list[list[tuple[int, int, float]]]:
@@ -184,10 +185,9 @@ def _table(places: list[Place], labels: list[str]) -> numpy.ndarray:
     return numpy.array(table, dtype="int64").reshape(len(table), 3)
 
 
-def _count(places: numpy.ndarray, left: numpy.ndarray, right: numpy.ndarray) -> numpy.ndarray:
-    """Return how many of the sorted places lie in each half-open range; none where it is empty."""
-    found = numpy.searchsorted(places, right) - numpy.searchsorted(places, left)
-    return numpy.maximum(found, 0)
+def _so_far(places: numpy.ndarray, length: int) -> numpy.ndarray:
+    """Return int64 (length + 1): how many of the places, token indices, lie before each token."""
+    return numpy.concatenate([[0], numpy.bincount(places, minlength=length).cumsum()])
 
 
 def _places(spans: Iterable[Span]) -> list[Place]:

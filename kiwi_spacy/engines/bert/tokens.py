@@ -5,17 +5,23 @@ from spacy.attrs import ORTH
 from spacy.tokens import Doc
 
 STOPS = frozenset(".!?")
+MOST = 100_000  # words that are remembered: bounds the memory of a run over millions of notes
+_marks: dict[int, int] = {}  # hash of a word > 1 for a line end, 2 for a stop; the same in every vocabulary
 
 
 def orths(doc: Doc) -> list[int]:
     """Return the hash of each token's text."""
-    return [int(word) for word in doc.to_array([ORTH]).ravel()]
+    words: list[int] = doc.to_array([ORTH]).ravel().tolist()  # type: ignore[assignment]
+    return words
 
 
 def marks(doc: Doc) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Return two boolean arrays (tokens,): which tokens hold a line end, and which are a full stop, ! or ?."""
-    words, places = numpy.unique(doc.to_array([ORTH]).ravel(), return_inverse=True)
-    texts = [doc.vocab.strings[int(word)] for word in words]
-    line_ends = numpy.array(["\n" in text for text in texts], dtype=bool)
-    stops = numpy.array([text in STOPS for text in texts], dtype=bool)
-    return line_ends[places], stops[places]
+    words = orths(doc)
+    if len(_marks) > MOST:
+        _marks.clear()
+    for word in set(words).difference(_marks):
+        text = doc.vocab.strings[word]
+        _marks[word] = ("\n" in text) + 2 * (text in STOPS)
+    found = numpy.array([_marks[word] for word in words], dtype="int8")
+    return found == 1, found == 2

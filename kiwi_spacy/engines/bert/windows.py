@@ -4,17 +4,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy
 import torch
 from spacy import registry
 from spacy.tokens import Doc, Span
-from spacy_transformers.data_classes import WordpieceBatch
+from spacy_transformers.data_classes import FullTransformerBatch, TransformerData, WordpieceBatch
 from spacy_transformers.layers import TransformerModel
-from thinc.api import Model
+from thinc.api import Model, torch2xp
+from thinc.types import Ragged
 from transformers.utils import ModelOutput
 
 from ..workers import ForkGuard
 from .backbones import backbone_path
-from .tokens import marks, orths
+from .pieces import Pieces
+from .tokens import MOST, marks, orths
 
 ROWS = 8  # windows a pass of the encoder when predicting; fastest of 4 to 32 on two cores
 
@@ -31,23 +34,29 @@ class Windows:
         self.model: Model | None = None
         self.windows_read = 0
         self._pieces: dict[int, int] = {}
+        self._encoder_pieces: Pieces | None = None
         self._fork = ForkGuard()
+
+    @property
+    def pieces(self) -> Pieces:
+        """What turns windows into word pieces, by the encoder's tokenizer."""
+        tokenizer = self.model.tokenizer  # type: ignore[union-attr]
+        if self._encoder_pieces is None or self._encoder_pieces.tokenizer is not tokenizer:
+            self._encoder_pieces = Pieces(tokenizer)
+        return self._encoder_pieces
 
     def count(self, doc: Doc) -> list[int]:
         """Return the number of word pieces of each token."""
-        tokenizer = self.model.tokenizer if self.model is not None else None  # type: ignore[attr-defined]
-        strings = doc.vocab.strings
-
-        def pieces_of(orth: int) -> int:
-            return len(tokenizer.tokenize(strings[orth])) if tokenizer is not None else len(strings[orth])
-
-        return [self._pieces.get(orth) or self._remember(orth, pieces_of(orth)) for orth in orths(doc)]
-
-    def _remember(self, orth: int, pieces: int) -> int:
-        if len(self._pieces) > 200_000:  # bound the memory of a run over millions of notes
+        words = orths(doc)
+        if len(self._pieces) > MOST:
             self._pieces.clear()
-        self._pieces[orth] = pieces
-        return pieces
+        new = list(set(words).difference(self._pieces))
+        if new:
+            texts = [doc.vocab.strings[word] for word in new]
+            tokenizer = self.model.tokenizer if self.model is not None else None  # type: ignore[attr-defined]
+            coded = texts if tokenizer is None else tokenizer(texts, add_special_tokens=False)["input_ids"]
+            self._pieces.update(zip(new, map(len, coded)))
+        return [self._pieces[word] for word in words]
 
     def __call__(self, docs: list[Doc]) -> list[list[Span]]:
         """Return each Doc's windows, in order; together they hold all its tokens."""
@@ -78,27 +87,47 @@ class Windows:
         return spans
 
 
-def _by_length(inner: Callable[..., Any], model: Model, batch: WordpieceBatch, is_train: bool) -> Any:
-    """Encode windows of like length together: little of what is computed is padding."""
-    if is_train or len(batch) <= ROWS:
-        return inner(model, batch, is_train)
-    lengths: Any = model.ops.to_numpy(batch.attention_mask).sum(axis=1).astype("int64")
+def _forward(stock: Callable[..., Any], windows: Windows, model: Model, docs: list[Doc], is_train: bool) -> Any:
+    """Encode as spacy-transformers does, but when predicting find the pieces a word at a time and compute no padding."""
+    if is_train or not Pieces.fit(model.tokenizer):  # type: ignore[attr-defined]
+        return stock(model, docs, is_train)
+    nested = windows(docs)
+    batch, align = windows.pieces.encode([window for spans in nested for window in spans])
+    hidden = torch2xp(_encode(model.layers[0].shims[0], batch))
+    data, row, token, longest = [], 0, 0, batch.input_ids.shape[1]
+    borders = numpy.cumsum([0, *align.lengths])
+    for doc, spans in zip(docs, nested):
+        if not spans:
+            data.append(TransformerData.empty())
+            continue
+        rows, tokens = slice(row, row + len(spans)), slice(token, token + len(doc))
+        own = align.dataXd[borders[tokens.start] : borders[tokens.stop]] - row * longest
+        states = ModelOutput(last_hidden_state=hidden[rows])
+        data.append(TransformerData(batch[rows], states, Ragged(own, align.lengths[tokens])))
+        row, token = rows.stop, tokens.stop
+    output = ModelOutput(last_hidden_state=hidden)
+    return FullTransformerBatch(nested, batch, output, align, cached_doc_data=data), lambda d_output: docs
+
+
+def _encode(shim: Any, batch: WordpieceBatch) -> torch.Tensor:
+    """Return the states (rows, longest, width); rows of like length are computed together."""
+    encoder, device = shim._model, shim.device
+    lengths = numpy.array(batch.lengths)
     order = lengths.argsort(kind="stable")
-    hidden = None
-    for first in range(0, len(order), ROWS):
-        rows = order[first : first + ROWS]
-        longest = int(lengths[rows].max())
-        types = batch.token_type_ids
-        part = WordpieceBatch(
-            strings=[], input_ids=batch.input_ids[rows, :longest], lengths=[],
-            attention_mask=batch.attention_mask[rows, :longest],
-            token_type_ids=None if types is None else types[rows, :longest],
-        )
-        found = inner(model, part, is_train)[0].last_hidden_state
-        if hidden is None:
-            hidden = found.new_zeros(*batch.input_ids.shape, found.shape[-1])
-        hidden[torch.as_tensor(rows, device=found.device), :longest] = found
-    return ModelOutput(last_hidden_state=hidden), lambda d_output: []
+    inputs: dict[str, Any] = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    if batch.token_type_ids is not None:
+        inputs["token_type_ids"] = batch.token_type_ids
+    hidden = torch.zeros(*batch.input_ids.shape, encoder.config.hidden_size, device=device)
+    training = encoder.training
+    encoder.eval()
+    with torch.no_grad():
+        for first in range(0, len(order), ROWS):
+            rows = order[first : first + ROWS]
+            longest = int(lengths[rows].max())
+            part = {name: torch.as_tensor(table[rows, :longest], device=device) for name, table in inputs.items()}
+            hidden[torch.as_tensor(rows, device=device), :longest] = encoder(**part).last_hidden_state.float()
+    encoder.train(training)
+    return hidden
 
 
 def _init(inner: Callable[..., Any], model: Model, X: Any = None, Y: Any = None) -> Any:
@@ -124,5 +153,5 @@ def create_transformer(
     )
     windows.model = model
     model.init = partial(_init, model.init)
-    model.layers[0]._func = partial(_by_length, model.layers[0]._func)
+    model._func = partial(_forward, model._func, windows)
     return model
