@@ -186,14 +186,22 @@ def test_with_all_spans_given_links_alone_are_decided(seed: int) -> None:
     assert links > 0
 
 
-def test_the_cache_is_divided_anew_within_its_block() -> None:
+def test_the_cache_is_divided_anew_within_its_memory() -> None:
     cache = RowCache(tiny_llama(0), 24)
-    block = cache.block
+    memory = [block.data_ptr() for block in cache.blocks]
+
+    def first_rows(width: int) -> list[list[list[float]]]:
+        return [store[:2, :width, -1, -1].tolist() for store in cache.stores]
+
     cache.reshape(2, 12)
-    cache.store[:] = torch.arange(24.0).reshape(2, 12)[None, None, :, :, None, None]
+    for store in cache.stores:
+        store[:] = torch.arange(24.0).reshape(2, 12)[:, :, None, None]
+    short = [[list(range(6)), list(range(12, 18))]] * len(memory)
     cache.reshape(4, 6)
-    assert cache.block is block  # a second one would double the memory
-    assert cache.store[0, 0, :2, :, 0, 0].tolist() == [list(range(6)), list(range(12, 18))]
+    assert first_rows(6) == short
+    cache.reshape(3, 8)  # rows move up, the last of them first
+    assert first_rows(6) == short
+    assert [block.data_ptr() for block in cache.blocks] == memory  # new memory beside it would double what is held
     cache.reshape(4, 9)
-    assert cache.block is not block
-    assert cache.store[1, 1, :2, :6, 1, 3].tolist() == [list(range(6)), list(range(12, 18))]
+    assert first_rows(6) == short
+    assert all(len(block) == 36 for block in cache.blocks)

@@ -51,23 +51,20 @@ class RowCache(Cache):
         super().__init__()
         config = model.config
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        # (layers, keys and values, tokens, heads, size)
-        shape = (config.num_hidden_layers, 2, tokens, config.num_key_value_heads, size)
-        self.block = _zeros(shape, model.dtype, model.device)
-        self.store = self.block[:, :, :0].unflatten(2, (0, 1))  # the same, as rows of one width
+        self.shape = (config.num_key_value_heads, size)
+        self.rows = self.row_width = 0
+        # Of each layer's keys, then of its values: all memory, (tokens, heads, size), and the same as rows of one width.
+        # One by one, so that more room takes the memory of two of them for a moment, and not of all twice.
+        self.blocks = [_zeros((tokens, *self.shape), model.dtype, model.device) for _ in range(2 * config.num_hidden_layers)]
+        self.stores: list[Tensor] = []
         self.at = torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 1, dtype=torch.long)  # rows and places of a pass
         self.width = 0  # columns that a pass sees
-
-    @property
-    def rows(self) -> int:
-        """How many rows there are."""
-        return self.store.shape[2]
 
     def begin(self, places: Tensor) -> Tensor:
         """Say where the next pass writes, int (rows, new tokens); return its mask, bool (rows, 1, new tokens, width)."""
         self.at = torch.arange(len(places), device=places.device)[:, None], places
         self.width = int(places.max()) + 1
-        if self.width > self.store.shape[3]:
+        if self.width > self.row_width:
             self.reshape(self.rows, self.width + 128)
         return torch.arange(self.width, device=places.device)[None, None, None] <= places[:, None, :, None]
 
@@ -76,27 +73,34 @@ class RowCache(Cache):
     ) -> tuple[Tensor, Tensor]:
         """Write (rows, heads, new tokens, size) of one layer; return all that it holds, up to the width of the pass."""
         held = []
-        for store, new in zip(self.store[layer_idx], (key_states, value_states)):
+        for store, new in zip(self.stores[2 * layer_idx :], (key_states, value_states)):
             store[self.at] = new.transpose(1, 2)
             held.append(store[: len(new), : self.width].transpose(1, 2))
         return held[0], held[1]
 
     def reshape(self, rows: int, width: int) -> None:
         """Hold other numbers of rows and of tokens a row; what fits into them stays."""
-        old, block = self.store, self.block
-        if rows * width > block.shape[2] or (self.rows and width > old.shape[3]):  # too little room, or rows would move up
-            shape = (*block.shape[:2], max(rows * width, block.shape[2]), *block.shape[3:])
-            self.block = _zeros(shape, block.dtype, block.device)
-        self.store = self.block[:, :, : rows * width].unflatten(2, (rows, width))
-        kept = min(width, old.shape[3])
-        for row in range(min(rows, old.shape[2])):  # within one block each moves down, over rows that have moved
-            self.store[:, :, row, :kept] = old[:, :, row, :kept].clone()
+        old, (kept_rows, kept) = self.stores, (min(rows, self.rows), min(width, self.row_width))
+        # Within one block each row moves before another takes its place.
+        order = range(kept_rows) if width < self.row_width else range(kept_rows)[::-1]
+        self.stores = []
+        for i, block in enumerate(self.blocks):
+            if rows * width > len(block):
+                block = self.blocks[i] = _zeros((rows * width, *self.shape), block.dtype, block.device)
+            self.stores.append(block[: rows * width].unflatten(0, (rows, width)))
+            for row in order if kept else ():
+                self.stores[i][row, :kept] = old[i][row, :kept].clone()
+            if kept:
+                old[i] = block  # the last view of memory that was too little
+        self.rows, self.row_width = rows, width
 
     def part(self, start: int, count: int, common: "RowCache") -> "RowCache":
-        """Return a cache that is some rows of this one, each of which begins as the only row of another."""
+        """Return a cache that is some rows of this one, as wide, each of which begins as the only row of another."""
         made = copy(self)
-        made.store = self.store[:, :, start : start + count]
-        made.store[:, :, :, : common.width] = common.store[:, :, :, : common.width]
+        made.rows, made.blocks = count, []
+        made.stores = [store[start : start + count] for store in self.stores]
+        for store, first in zip(made.stores, common.stores):
+            store[:, : common.width] = first[:, : common.width]
         return made
 
     def keep(self, rows: Sequence[int]) -> list[int]:
@@ -107,7 +111,8 @@ class RowCache(Cache):
         order = list(range(len(rows)))
         for hole, mover in zip(holes, movers):
             order[hole] = mover
-            self.store[:, :, hole] = self.store[:, :, mover]
+            for store in self.stores:
+                store[hole] = store[mover]
         return order
 
     def get_seq_length(self, layer_idx: int | None = 0) -> int:
