@@ -7,7 +7,6 @@ The notes go through `kiwi extract`'s own function and are written as JSONL into
 """
 
 import argparse
-import gzip
 import itertools
 import json
 import tempfile
@@ -17,14 +16,7 @@ import spacy
 
 from kiwi_spacy import memory
 from kiwi_spacy.extract import extract
-
-
-def texts(path: Path) -> list[str]:
-    """Return the notes' texts."""
-    if path.is_dir():
-        return [file.read_text(encoding="utf-8") for file in sorted(path.rglob("*.txt"))]
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-        return [json.loads(line)["text"] for line in lines]
+from kiwi_spacy.formats.inputs import read_texts
 
 
 def resident() -> float:
@@ -42,7 +34,7 @@ def main() -> None:
     args = parser.parse_args()
     memory.keep()  # as the command does
     nlp = spacy.load(args.pipeline)
-    known = texts(args.notes)
+    known = [text for _, text in read_texts(args.notes)]
     print(f"loaded: {resident():.0f} MB")
     sizes = []
     with tempfile.TemporaryDirectory() as folder:

@@ -8,8 +8,6 @@ pipeline's: it says whatever it may, in tags that are spelt.
 """
 
 import argparse
-import gzip
-import json
 import tempfile
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from kiwi_spacy.engines.llama.exchange import Failure
 from kiwi_spacy.engines.llama.markup import tag_texts
 from kiwi_spacy.engines.llama.weights import load_tokenizer
+from kiwi_spacy.formats.inputs import read_texts
 
 HOSTILE = [
     'Says <span class="problem">pain</span> and </span> and <ref class="drug"/> in its own words.',
@@ -60,9 +59,7 @@ def main() -> None:
     parser.add_argument("--hostile", action="store_true")
     parser.add_argument("--tiny", action="store_true")
     args = parser.parse_args()
-    read = gzip.open if args.texts.suffix == ".gz" else open
-    with read(args.texts, "rt", encoding="utf-8") as lines:
-        texts = [json.loads(line)["text"] for _, line in zip(range(args.number), lines)]
+    texts = [text for _, (_, text) in zip(range(args.number), read_texts(args.texts))]
     texts += HOSTILE if args.hostile else []
     with tempfile.TemporaryDirectory() as folder:
         nlp = tiny_pipeline(Path(folder)) if args.tiny else spacy.load(args.pipeline)

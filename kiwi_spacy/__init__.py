@@ -4,7 +4,7 @@ from .errors import KiwiError
 from .relations import Relation, get_modifiers, get_relations, merge_docs, register_extensions, split_doc
 from .schema import Schema, load_schema
 
-__version__ = "0.6.0"
+__version__ = "0.6.1"
 __all__ = [
     "KiwiError", "Relation", "Schema", "get_modifiers", "get_relations", "load_schema", "merge_docs", "split_doc",
 ]

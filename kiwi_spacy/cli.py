@@ -119,7 +119,7 @@ def _load(pipeline: str, device: Device) -> "Language":
 def extract(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Text files, folders of .txt (all below), .jsonl files, or - for stdin."),
+        typer.Argument(metavar="INPUT...", help="Text files, folders of .txt (all below), .jsonl(.gz) files, or - for stdin."),
     ],
     pipeline: Pipeline,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],

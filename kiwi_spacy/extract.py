@@ -39,7 +39,7 @@ def extract(
     the pipeline asks for them and nothing of them is kept.
 
     inputs (list[str]): Text files; folders of *.txt, whose tree is kept below `output`; .jsonl
-        files of {"id", "text"}; "-" for standard input, JSONL or one plain note named "stdin".
+        and .jsonl.gz files of {"id", "text"}; "-" for standard input, JSONL or one plain note named "stdin".
     nlp (Language): The pipeline. Its `max_length` is raised where a note is longer, for this run.
     output (Path): "brat" writes NAME.ann per note, not the text; "jsonl" and "csv" write one file,
         extracted.jsonl or .csv; "docbin" writes extracted-00001.spacy and so on.

@@ -9,8 +9,6 @@ checkpoint, with its optimizer state.
 TEXTS are `.jsonl`, `.jsonl.gz` (an object with `text` a line), `.txt`, or folders of `.txt`.
 """
 
-import gzip
-import json
 import random
 import time
 from collections.abc import Iterator
@@ -22,20 +20,7 @@ import typer
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from kiwi_spacy.engines.bert.backbones import backbone_path
-
-
-def read_texts(paths: list[Path]) -> Iterator[str]:
-    """Yield the texts of `.txt` files, folders of them, and JSONL files, in a fixed order."""
-    for path in paths:
-        if path.is_dir():
-            yield from read_texts(sorted(path.rglob("*.txt")))
-        elif path.suffix == ".txt":
-            yield path.read_text(encoding="utf-8-sig", errors="replace")
-        else:
-            opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-            with opened as lines:
-                for line in lines:
-                    yield json.loads(line)["text"]
+from kiwi_spacy.formats.inputs import read_texts
 
 
 def pack(texts: Iterator[str], tokenizer: Any, length: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -99,7 +84,7 @@ def main(
     tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
     maximum = tokenizer.model_max_length
     model = AutoModelForMaskedLM.from_pretrained(source, local_files_only=True).train()
-    ids, follows = pack(read_texts(texts), tokenizer, length)
+    ids, follows = pack((text for path in texts for _, text in read_texts(path)), tokenizer, length)
     tokenizer.model_max_length = maximum
     order: list[int] = []
     shuffler = random.Random(seed)

@@ -7,11 +7,11 @@ line; after four sentences in ten the space becomes a line break, so that window
 """
 
 import argparse
-import gzip
-import json
 import random
 import re
 from pathlib import Path
+
+from kiwi_spacy.formats.inputs import read_texts
 
 PART = 0.4  # of the sentence ends
 
@@ -25,16 +25,14 @@ def main() -> None:
     parser.add_argument("--least", type=int, default=900, help="characters")
     parser.add_argument("--most", type=int, default=3200, help="characters")
     args = parser.parse_args()
-    read = gzip.open if args.texts.suffix == ".gz" else open
-    with read(args.texts, "rt", encoding="utf-8") as lines:
-        rows = [row for row in map(json.loads, lines) if args.least <= len(row["text"]) <= args.most]
+    rows = [(name, text) for name, text in read_texts(args.texts) if args.least <= len(text) <= args.most]
     random.Random(11).shuffle(rows)
     breaks = random.Random(5)
     args.output.mkdir(parents=True, exist_ok=True)
-    for row in rows[: args.number]:
+    for name, whole in rows[: args.number]:
         end = r"(?<=[a-z)0-9][.]) (?=[A-Z])"
-        text = re.sub(end, lambda _: "\n" if breaks.random() < PART else " ", row["text"])
-        path = args.output / f"{re.sub(r'[^A-Za-z0-9_-]', '_', row['id'])}.txt"
+        text = re.sub(end, lambda _: "\n" if breaks.random() < PART else " ", whole)
+        path = args.output / f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.txt"
         path.write_bytes(text.encode("utf-8"))
     print(f"{min(args.number, len(rows))} of {len(rows)} texts in {args.output}")
 

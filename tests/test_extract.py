@@ -1,6 +1,7 @@
 """Whatever the inputs hold, every note is either written whole or reported, and a second run goes on."""
 
 import csv
+import gzip
 import io
 import json
 from pathlib import Path
@@ -216,6 +217,16 @@ def test_extract_docbin_starts_a_new_file_after_so_many_notes(
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["extracted-00001.spacy", "extracted-00002.spacy"]
     (doc, _) = DocBin(store_user_data=True).from_disk(tmp_path / "out" / "extracted-00001.spacy").get_docs(nlp.vocab)
     assert [(r.head.text, r.modifier.text) for r in doc._.relations] == [("fever", "denies"), ("cough", "mild")]
+
+
+def test_extract_reads_packed_jsonl_and_refuses_half_of_it(nlp: Language, tmp_path: Path) -> None:
+    packed = gzip.compress(b'{"id": "a", "text": "fever"}\n{"text": "cough"}\n' + b" " * 10_000)
+    (tmp_path / "in.jsonl.gz").write_bytes(packed)
+    assert extract([str(tmp_path / "in.jsonl.gz")], nlp, tmp_path / "out", "brat") == Summary(done=2)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.ann", "in-000002.ann"]
+    (tmp_path / "half.jsonl.gz").write_bytes(packed[:-20])
+    with pytest.raises(KiwiError, match=r"half\.jsonl\.gz' is not a whole gzip file"):
+        extract([str(tmp_path / "half.jsonl.gz")], nlp, tmp_path / "out", "brat")
 
 
 def test_extract_reads_jsonl_and_reports_lines_that_it_cannot_read(nlp: Language, tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """Notes without annotations: text files, folders of them, JSONL, standard input; each is read when it is asked for."""
 
+import gzip
 import json
+import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -43,6 +46,12 @@ def plan_notes(inputs: list[str], stdin: BinaryIO) -> tuple[Iterator[Note], int 
     return notes, None if "-" in inputs else total
 
 
+def read_texts(path: str | Path) -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of each note of a file or folder; raises as `Note.read` and `plan_notes` do."""
+    for note in plan_notes([str(path)], sys.stdin.buffer)[0]:
+        yield note.name, note.read()
+
+
 def _names(item: str) -> Iterator[str]:
     if item == "-":
         return
@@ -59,11 +68,26 @@ def _notes(item: str) -> Iterator[Note]:
     if path.is_dir():
         for file in _text_files(path):
             yield Note(file.relative_to(path).with_suffix("").as_posix(), partial(_read_file, file))
-    elif path.suffix.lower() in (".jsonl", ".ndjson"):
-        with path.open("rb") as lines:
-            yield from _from_lines(lines, path.stem)
+    elif _is_lines(path.with_suffix("") if _is_packed(path) else path):
+        yield from _from_lines(_lines(path), path.with_suffix("").stem if _is_packed(path) else path.stem)
     else:
         yield Note(path.stem, partial(_read_file, path))
+
+
+def _is_lines(path: Path) -> bool:
+    return path.suffix.lower() in (".jsonl", ".ndjson")
+
+
+def _is_packed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with gzip.open(path) if _is_packed(path) else path.open("rb") as lines:
+            yield from lines
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise KiwiError(f"'{path}' is not a whole gzip file ({type(error).__name__}). Pack it again.") from None
 
 
 def _text_files(folder: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 A WordPiece tokenizer cuts at white space first, so a text's pieces are those of its words, one after the
 other. spacy-transformers encodes every text anew and walks over its tokens to align them with the pieces,
-which takes a third of the time that a small encoder does.
+which takes long beside a small encoder.
 """
 
 from collections.abc import Sequence
