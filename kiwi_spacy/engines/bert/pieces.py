@@ -12,13 +12,11 @@ from typing import Any
 
 import numpy
 from spacy.attrs import ORTH, SPACY
-from spacy.tokens import Doc, Span
+from spacy.tokens import Span
 from spacy_transformers.data_classes import WordpieceBatch
 from thinc.types import Ragged
 
-from .tokens import MOST
-
-_WHITE = frozenset(" \t\n\r")
+from .tokens import MOST, WHITE, kinds
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,6 @@ class Pieces:
         frame = tokenizer.build_inputs_with_special_tokens([-1])
         self.before, self.after = frame[: frame.index(-1)], frame[frame.index(-1) + 1 :]
         self._words: dict[bytes, Word] = {}
-        self._white: dict[int, bool] = {}
 
     @staticmethod
     def fit(tokenizer: Any) -> bool:
@@ -52,9 +49,8 @@ class Pieces:
 
         The places of the alignment count through all rows of the batch, padding included.
         """
-        if len(self._words) > MOST or len(self._white) > MOST:
+        if len(self._words) > MOST:
             self._words.clear()
-            self._white.clear()
         found = [self._of_window(window) for window in windows]
         room = self.tokenizer.model_max_length - len(self.before) - len(self.after)
         rows, places, counts = [], [], []
@@ -84,7 +80,7 @@ class Pieces:
     def _of_window(self, window: Any) -> list[Word]:
         table = window.to_array([ORTH, SPACY])
         orths = numpy.ascontiguousarray(table[:, 0])
-        white = self._are_white(window.doc, orths.tolist())
+        white = kinds(orths.tolist(), window.doc.vocab.strings) & WHITE > 0
         ends = (table[:, 1] == 1) | white
         ends[:-1] |= white[1:]
         ends[-1] = True
@@ -96,12 +92,6 @@ class Pieces:
         if missing:
             self._learn(window, missing)
         return [words[key] for key in keys]
-
-    def _are_white(self, doc: Doc, orths: list[int]) -> numpy.ndarray:
-        white = self._white
-        for orth in set(orths).difference(white):
-            white[orth] = _WHITE.issuperset(doc.vocab.strings[orth])
-        return numpy.array([white[orth] for orth in orths], dtype=bool)
 
     def _learn(self, window: Span, missing: dict[bytes, int]) -> None:
         strings = window.doc.vocab.strings

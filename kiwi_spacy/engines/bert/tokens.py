@@ -2,11 +2,13 @@
 
 import numpy
 from spacy.attrs import ORTH
+from spacy.strings import StringStore
 from spacy.tokens import Doc
 
-STOPS = frozenset(".!?")
 MOST = 100_000  # words that are remembered: bounds the memory of a run over millions of notes
-_marks: dict[int, int] = {}  # hash of a word > 1 for a line end, 2 for a stop; the same in every vocabulary
+LINE_END, STOP, WHITE = 1, 2, 4
+_STOPS, _WHITE = frozenset(".!?"), frozenset(" \t\n\r")
+_kinds: dict[int, int] = {}  # hash of a word > what it is; the same in every vocabulary
 
 
 def orths(doc: Doc) -> list[int]:
@@ -15,13 +17,18 @@ def orths(doc: Doc) -> list[int]:
     return words
 
 
+def kinds(words: list[int], strings: StringStore) -> numpy.ndarray:
+    """Return int8 (words,): for each hash LINE_END if it holds a line end, STOP if it is a full stop, ! or ?, WHITE if it
+    is white space throughout, added up."""
+    if len(_kinds) > MOST:
+        _kinds.clear()
+    for word in set(words).difference(_kinds):
+        text = strings[word]
+        _kinds[word] = LINE_END * ("\n" in text) + STOP * (text in _STOPS) + WHITE * _WHITE.issuperset(text)
+    return numpy.array([_kinds[word] for word in words], dtype="int8")
+
+
 def marks(doc: Doc) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Return two boolean arrays (tokens,): which tokens hold a line end, and which are a full stop, ! or ?."""
-    words = orths(doc)
-    if len(_marks) > MOST:
-        _marks.clear()
-    for word in set(words).difference(_marks):
-        text = doc.vocab.strings[word]
-        _marks[word] = ("\n" in text) + 2 * (text in STOPS)
-    found = numpy.array([_marks[word] for word in words], dtype="int8")
-    return found == 1, found == 2
+    found = kinds(orths(doc), doc.vocab.strings)
+    return found & LINE_END > 0, found & STOP > 0
