@@ -19,3 +19,7 @@ class BackboneError(KiwiError):
 
 class TrainingError(KiwiError):
     """Training cannot start or go on as asked."""
+
+
+class RulesError(KiwiError):
+    """A file of rules (titles of sections, cues of status) cannot be read or contradicts itself."""

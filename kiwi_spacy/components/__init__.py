@@ -1,0 +1,1 @@
+"""Rules on Docs, without torch: sections, status, facts."""
