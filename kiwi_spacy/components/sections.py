@@ -33,7 +33,8 @@ _LEAD = re.compile(
 _DASH = re.compile(r"([A-Za-z][A-Za-z/&(), ]{1,50}?)[ \t]+[-–—]+(?=\s)")
 _STOP = re.compile(r"([A-Z][A-Za-z/ ]{2,30}?)\.(?=[ \t]+[A-Z0-9])")
 _INNER = re.compile(
-    r"(?<=[ \t,])(?P<title>[A-Z][A-Za-z&'/-]{0,24}(?: (?:[A-Za-z&'/-]{1,20}|\([^()\n]{1,30}\))){0,5})[ \t]?:(?!\d)"
+    r"(?<=[ \t,])(?P<title>[A-Z][A-Za-z&'/-]{0,24}(?: (?:[A-Za-z&'/-]{1,20}|\([^()\n]{1,30}\))){0,5}(?:\((?:ES|S|es|s)\))?)"
+    r"[ \t]?:(?!\d)"
 )
 _BRACKETS = re.compile(r"\([^()]*\)|\[[^\][]*\]")
 _WORD = re.compile(r"[^\W_]+(?:'s)?|/")

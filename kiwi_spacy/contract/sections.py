@@ -1,7 +1,7 @@
 """Sections on a Doc: `doc._.sections` and `span._.section`, views of plain rows in `doc.user_data`."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 
 from spacy.tokens import Doc, Span
@@ -42,7 +42,7 @@ def get_sections(doc: Doc) -> list[Section]:
     return [Section(*row) for row in doc.user_data.get(SECTIONS, ())]
 
 
-def section_at(sections: list[Section], start_char: int) -> Section | None:
+def section_at(sections: Sequence[Section], start_char: int) -> Section | None:
     """Return the section in which a character stands, its heading included; None before the first.
 
     >>> section_at([Section("plan", "PLAN", None, 10, 15, 15, 40)], 12).key

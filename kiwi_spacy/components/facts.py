@@ -1,0 +1,131 @@
+"""`kiwi_facts`: each entity of a Doc as one record, with status, section and attributes. Rules alone; any pipeline may add it.
+
+    nlp.add_pipe("kiwi_facts")
+    doc._.facts      list[Fact]; of a Doc on which the pipe has not run, they are derived when asked for
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import srsly
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from ..contract.facts import FACTS, Attribute, Fact, FactSection, get_facts, set_facts
+from ..contract.sections import SECTIONS, Section, get_sections, section_at, set_sections
+from .cues import Cues, cues_from_dict, load_cues
+from .marks import find_marks
+from .sections import find_sections
+from .status import derive_status, entity_modifiers, heard_words
+
+try:
+    from ..contract import get_score  # type: ignore[attr-defined]
+except ImportError:  # until the contract has a package of its own
+    from ..relations import get_score
+
+
+def derive_facts(doc: Doc, *, cues: Cues | None = None) -> list[Fact]:
+    """Return the facts of a Doc's entities, in reading order; the Doc stays as it is.
+
+    Sections are the Doc's own; where `kiwi_sections` has not run they are found by the packaged titles.
+
+    cues (Cues | None): The packaged ones by default.
+    """
+    cues = cues or load_cues()
+    text = doc.text
+    sections = get_sections(doc) if SECTIONS in doc.user_data else find_sections(text)
+    marks = find_marks(text, cues, sections=sections)
+    heard = heard_words(doc, cues)
+    facts = []
+    for ent in doc.ents:
+        section = section_at(sections, ent.start_char)
+        linked = entity_modifiers(ent)
+        attributes = {
+            label: tuple(Attribute(label, span.text, span.start_char, span.end_char, get_score(span)) for span in spans)
+            for label, spans in linked.items()
+        }
+        facts.append(
+            Fact(
+                ent.label_, ent.text, ent.start_char, ent.end_char, get_score(ent),
+                derive_status(ent, linked, cues=cues, marks=marks, section=section, heard=heard), _place(section), attributes,
+            )
+        )
+    return facts
+
+
+def _place(section: Section | None) -> FactSection | None:
+    return FactSection(section.key, section.title, section.loinc, section.parent) if section else None
+
+
+def facts_of(doc: Doc) -> list[Fact]:
+    """Return the facts that `kiwi_facts` kept, or derive them by the packaged rules where it has not run."""
+    return get_facts(doc) if FACTS in doc.user_data else derive_facts(doc)
+
+
+def register_fact_extensions() -> None:
+    """Add `doc._.facts`, unless another import has done so."""
+    if not Doc.has_extension("facts"):
+        Doc.set_extension("facts", getter=facts_of)
+
+
+register_fact_extensions()
+
+
+@Language.factory(
+    "kiwi_facts", default_config={"cues": None}, requires=["doc.ents"], assigns=["doc._.facts", "doc._.sections"],
+    retokenizes=False,
+)
+def create_facts(nlp: Language, name: str, cues: str | None) -> "FactWriter":
+    """Build the component. Put it behind what finds entities, modifiers and links, and behind `kiwi_sections` if it has that.
+
+    cues (str | None): A site's YAML file of cues, in the form of `kiwi_spacy/components/cues.yml`. Its content is kept in the
+        pipeline, so that the file need not travel with it.
+    """
+    return FactWriter(name, cues)
+
+
+class FactWriter:
+    """Keep the facts of each Doc on it, by a file of cues whose content travels with the pipeline."""
+
+    def __init__(self, name: str, path: str | None = None) -> None:
+        self.name = name
+        self._path = path
+        # A saved pipeline is built from its config, with the path, before it takes the cues that it was saved with.
+        self._cues = load_cues(path) if path is None or Path(path).exists() else None
+
+    @property
+    def cues(self) -> Cues:
+        """The cues in use.
+
+        RAISES (RulesError): Their file is missing and no saved ones were loaded.
+        """
+        if self._cues is None:
+            self._cues = load_cues(self._path)
+        return self._cues
+
+    def __call__(self, doc: Doc) -> Doc:
+        """Set the Doc's facts, and its sections where it has none."""
+        if SECTIONS not in doc.user_data:
+            set_sections(doc, find_sections(doc.text))
+        set_facts(doc, derive_facts(doc, cues=self.cues))
+        return doc
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Return the cues as bytes."""
+        return srsly.msgpack_dumps(dict(self.cues.data))
+
+    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> "FactWriter":
+        """Take the cues that `to_bytes` gave."""
+        self._cues = cues_from_dict(srsly.msgpack_loads(data), f"pipeline component '{self.name}'")
+        return self
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Write the cues to a folder."""
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        srsly.write_json(folder / "cues.json", dict(self.cues.data))
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "FactWriter":
+        """Take the cues of a folder that `to_disk` wrote."""
+        self._cues = cues_from_dict(srsly.read_json(Path(path) / "cues.json"), f"pipeline component '{self.name}'")
+        return self
