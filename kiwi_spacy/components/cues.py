@@ -20,10 +20,11 @@ AXES: dict[str, tuple[str, ...]] = {
     "condition": ("conditional", "hypothetical"),
     "use": ("taking", "stopped", "planned", "refused", "allergy"),
 }
+VALUES = ("strength", "dose", "form", "route", "frequency", "duration", "time", "result", "reference")
 _DIRECTIONS = ("after", "before", "both")
 _PLACES = (None, "start", "end", "sign")
 _RULE_KEYS = ("id", "axis", "value", "terms", "direction", "scope", "at", "weak", "ends", "yields", "except")
-_FILE_KEYS = ("lists", "stops", "stops_of", "rules", "verbs", "sections", "entities", "roles", "summary")
+_FILE_KEYS = ("lists", "stops", "stops_of", "rules", "verbs", "sections", "entities", "roles", "values", "summary")
 REACH = 60  # words: the longest scope, so that a note without full stops costs no more than its length
 
 
@@ -91,6 +92,7 @@ class Cues:
     sections: Mapping[str, Mapping[str, str]]
     roles: Mapping[str, Mapping[str, str]]
     use_labels: frozenset[str]
+    readers: Mapping[str, str]  # modifier type > what its words are read as
     summary: tuple[str, ...]
     relatives: frozenset[str]
     strangers: frozenset[str]
@@ -120,7 +122,7 @@ def _add(data: dict[str, Any], more: dict[str, Any], source: str) -> dict[str, A
     for name, words in (more.get("lists") or {}).items():
         result["lists"][name] = [*data["lists"].get(name, []), *words]
     result["stops"] = [*data["stops"], *(more.get("stops") or [])]
-    for name in ("sections", "entities", "roles", "stops_of"):
+    for name in ("sections", "entities", "roles", "values", "stops_of"):
         result[name] = {**data[name], **(more.get(name) or {})}
     result["summary"] = more.get("summary", data["summary"])
     rules = {rule["id"]: dict(rule) for rule in data["rules"]}
@@ -152,10 +154,13 @@ def cues_from_dict(data: Mapping[str, Any], source: str = "cues") -> Cues:
     for where, says in [*(data.get("sections") or {}).items(), *(data.get("roles") or {}).items()]:
         for axis, value in says.items():
             _check(f"{source}: {where}", axis, value)
+    strange = [reader for reader in (data.get("values") or {}).values() if reader not in VALUES]
+    if strange:
+        raise RulesError(f"{source}: values: '{strange[0]}' is none of: {', '.join(VALUES)}.")
     people = {name: frozenset(lists.get(name, ())) for name in ("relative", "stranger", "side")}
     return Cues(
         terms, stops, frozenset(data.get("verbs") or ()), data.get("sections") or {}, data.get("roles") or {},
-        frozenset((data.get("entities") or {}).get("use", ())), tuple(data.get("summary") or ()),
+        frozenset((data.get("entities") or {}).get("use", ())), data.get("values") or {}, tuple(data.get("summary") or ()),
         people["relative"], people["stranger"], people["side"], data,
     )
 

@@ -4,12 +4,13 @@
     doc._.facts      list[Fact]; of a Doc on which the pipe has not run, they are derived when asked for
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import srsly
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 
 from ..contract.facts import FACTS, Attribute, Fact, FactSection, get_facts, set_facts
 from ..contract.sections import SECTIONS, Section, get_sections, section_at, set_sections
@@ -17,11 +18,32 @@ from .cues import Cues, cues_from_dict, load_cues
 from .marks import find_marks
 from .sections import find_sections
 from .status import derive_status, entity_modifiers, heard_words
+from .values import (
+    parse_dose,
+    parse_duration,
+    parse_form,
+    parse_frequency,
+    parse_reference,
+    parse_result,
+    parse_route,
+    parse_strength,
+    parse_time,
+)
 
 try:
-    from ..contract import get_score  # type: ignore[attr-defined]
+    from ..contract import count_problem, get_score  # type: ignore[attr-defined]
 except ImportError:  # until the contract has a package of its own
-    from ..relations import get_score
+    from ..relations import count_problem, get_score
+
+
+class _Value(Protocol):
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+READERS: dict[str, Callable[..., _Value | None]] = {
+    "strength": parse_strength, "dose": parse_dose, "form": parse_form, "route": parse_route, "frequency": parse_frequency,
+    "duration": parse_duration, "time": parse_time, "result": parse_result, "reference": parse_reference,
+}
 
 
 def derive_facts(doc: Doc, *, cues: Cues | None = None) -> list[Fact]:
@@ -41,7 +63,10 @@ def derive_facts(doc: Doc, *, cues: Cues | None = None) -> list[Fact]:
         section = section_at(sections, ent.start_char)
         linked = entity_modifiers(ent)
         attributes = {
-            label: tuple(Attribute(label, span.text, span.start_char, span.end_char, get_score(span)) for span in spans)
+            label: tuple(
+                Attribute(label, s.text, s.start_char, s.end_char, get_score(s), _read(label, s, ent, linked, cues))
+                for s in spans
+            )
             for label, spans in linked.items()
         }
         facts.append(
@@ -51,6 +76,19 @@ def derive_facts(doc: Doc, *, cues: Cues | None = None) -> list[Fact]:
             )
         )
     return facts
+
+
+def _read(label: str, span: Span, ent: Span, linked: Mapping[str, Sequence[Span]], cues: Cues) -> dict[str, Any] | None:
+    """Return what a modifier's words come to, None where its label has no value or the words cannot be read for sure."""
+    reader = cues.readers.get(label)
+    if reader is None:
+        return None
+    if reader == "result":  # "2 L" is low or two litres, by the test; a range decides what is high
+        ranges = [other.text for name, others in linked.items() if cues.readers.get(name) == "reference" for other in others]
+        value = READERS[reader](span.text, test=ent.text, reference=ranges[0] if len(ranges) == 1 else "")
+    else:
+        value = READERS[reader](span.text)
+    return value.to_dict() if value is not None else None
 
 
 def _place(section: Section | None) -> FactSection | None:
@@ -104,10 +142,15 @@ class FactWriter:
         return self._cues
 
     def __call__(self, doc: Doc) -> Doc:
-        """Set the Doc's facts, and its sections where it has none."""
+        """Set the Doc's facts, and its sections where it has none; values that cannot be read are counted as problems."""
         if SECTIONS not in doc.user_data:
             set_sections(doc, find_sections(doc.text))
-        set_facts(doc, derive_facts(doc, cues=self.cues))
+        facts = derive_facts(doc, cues=self.cues)
+        set_facts(doc, facts)
+        groups = [(label, group) for fact in facts for label, group in fact.attributes.items() if label in self.cues.readers]
+        unread = {(a.start_char, a.end_char, label) for label, group in groups for a in group if a.value is None}
+        if unread:
+            count_problem(doc, "value not read", len(unread))
         return doc
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:

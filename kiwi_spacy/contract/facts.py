@@ -102,9 +102,20 @@ def fact_from_row(row: Mapping[str, Any]) -> Fact:
         **row,
         "status": status,
         "section": FactSection(**row["section"]) if row["section"] else None,
-        "attributes": {label: tuple(Attribute(**each) for each in group) for label, group in row["attributes"].items()},
+        "attributes": {label: tuple(map(_attribute, group)) for label, group in row["attributes"].items()},
         "codes": tuple(Code(**each) for each in row["codes"]),
     })
+
+
+def _attribute(row: Mapping[str, Any]) -> Attribute:
+    return Attribute(**{**row, "value": _lists(row["value"])})
+
+
+def _lists(value: Any) -> Any:
+    """Return plain data with lists where reading a Doc's bytes gave tuples."""
+    if isinstance(value, Mapping):
+        return {key: _lists(each) for key, each in value.items()}
+    return [_lists(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def set_facts(doc: Doc, facts: Iterable[Fact]) -> None:

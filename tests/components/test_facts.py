@@ -8,7 +8,9 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 
-from kiwi_spacy.components.facts import derive_facts
+from kiwi_spacy.components.cues import VALUES
+from kiwi_spacy.components.facts import READERS, derive_facts
+from kiwi_spacy.components.values import parse_strength
 from kiwi_spacy.contract.facts import (
     FACTS,
     Attribute,
@@ -47,7 +49,9 @@ def test_a_fact_holds_entity_status_section_and_attributes(doc: Doc) -> None:
     assert (aspirin.type, aspirin.text, aspirin.start_char, aspirin.end_char, aspirin.score) == ("drug", "aspirin", 13, 20, None)
     assert (aspirin.status.use, aspirin.status.summary) == ("taking", "taking")
     assert aspirin.section == FactSection("medications", "MEDS", "10160-0")
-    assert aspirin.attributes == {"strength": (Attribute("strength", "81 mg", 21, 26),)}
+    (strength,) = aspirin.attributes["strength"]
+    assert (strength.text, strength.start_char, strength.end_char, strength.score) == ("81 mg", 21, 26, None)
+    assert strength.value == parse_strength("81 mg").to_dict()
     assert (gout.status.experiencer, gout.status.relative, gout.attributes) == ("family", "father", {})
     assert aspirin.span(doc).text == "aspirin"
 
@@ -113,3 +117,15 @@ def test_cues_of_a_site_travel_with_the_pipeline(nlp: Language, tmp_path: Path) 
 def test_a_note_without_entities_has_no_facts(nlp: Language) -> None:
     nlp.add_pipe("kiwi_facts")
     assert [made._.facts for made in nlp.pipe(["", "Well today."])] == [[], []]
+
+
+def test_every_kind_of_value_has_a_reader() -> None:
+    assert set(READERS) == set(VALUES)
+
+
+def test_values_that_cannot_be_read_are_counted(nlp: Language) -> None:
+    made = nlp.make_doc("aspirin someish daily")
+    fill_doc(made, [("a", 0, 7, "drug"), ("s", 8, 15, "strength")], [("a", "s", 1.0)], load_schema())
+    nlp.add_pipe("kiwi_facts")(made)
+    assert made._.facts[0].attributes["strength"][0].value is None
+    assert made._.problems == {"value not read": 1}
