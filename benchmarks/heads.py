@@ -27,8 +27,8 @@ import torch
 from spacy import util
 
 from kiwi_spacy.engines.bert import links
-from kiwi_spacy.evaluate import evaluate
-from kiwi_spacy.training import train
+from kiwi_spacy.study.evaluate import evaluate
+from kiwi_spacy.train.loop import train
 
 CONFIG = Path(__file__).parents[1] / "configs" / "bert.cfg"
 DESIGNS = ("field", "softmax", "spacy")

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import spacy
 
-from kiwi_spacy import memory
-from kiwi_spacy.extract import extract
 from kiwi_spacy.formats.inputs import read_texts
+from kiwi_spacy.run import memory
+from kiwi_spacy.run.extract import extract
 
 
 def resident() -> float:

@@ -15,7 +15,7 @@ import spacy
 import torch
 from passes import best_batch, forward_pass
 
-from kiwi_spacy import memory
+from kiwi_spacy.run import memory
 
 
 def main() -> None:

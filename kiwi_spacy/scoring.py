@@ -8,7 +8,7 @@ from spacy import registry
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from .relations import SpanKey, get_modifiers, get_relations, span_key
+from .contract import SpanKey, get_modifiers, get_relations, span_key
 from .schema import Schema, load_schema
 
 Rule = Literal["exact", "relaxed", "overlap"]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import spacy
 
-from kiwi_spacy import memory
 from kiwi_spacy.formats.corpus import read_names
+from kiwi_spacy.run import memory
 from kiwi_spacy.schema import load_schema
-from kiwi_spacy.study.curve import Train, format_curve, learning_curve, write_curve
-from kiwi_spacy.study.systems import Source, read_source
-from kiwi_spacy.training import train
+from kiwi_spacy.study.comparison.systems import Source, read_source
+from kiwi_spacy.study.site.curve import Train, format_curve, learning_curve, write_curve
+from kiwi_spacy.train.loop import train
 
 
 def bert(corpus: str, epochs: float, least_steps: int, rate: float, device: str) -> Train:

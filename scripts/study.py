@@ -13,9 +13,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from kiwi_spacy.study.curve import format_curve
-from kiwi_spacy.study.figures import END_TO_END
-from kiwi_spacy.study.report import TASKS, percent
+from kiwi_spacy.study.comparison.figures import END_TO_END
+from kiwi_spacy.study.comparison.report import TASKS, percent
+from kiwi_spacy.study.site.curve import format_curve
 
 
 def gain(source: dict[str, Any], names: list[str], task: str = "entities") -> dict[str, Any]:

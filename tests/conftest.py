@@ -7,7 +7,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from kiwi_spacy.relations import count_problem, set_modifiers, set_provenance, set_relations
+from kiwi_spacy.contract import count_problem, set_modifiers, set_provenance, set_relations
 from kiwi_spacy.schema import load_schema
 
 ENTITIES = {"fever": "problem", "cough": "problem", "aspirin": "drug", "CT": "test"}

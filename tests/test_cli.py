@@ -11,10 +11,11 @@ import pytest
 from spacy.language import Language
 from typer.testing import CliRunner, Result
 
-from kiwi_spacy.cli import _overrides, app
+from kiwi_spacy.cli import app
+from kiwi_spacy.cli.train import _overrides
 from kiwi_spacy.errors import KiwiError
-from kiwi_spacy.evaluate import evaluate
 from kiwi_spacy.schema import schema_from_dict
+from kiwi_spacy.study.evaluate import evaluate
 
 
 def _run(*args: str | Path, stdin: str | None = None) -> Result:
@@ -134,9 +135,9 @@ def test_show_prints_a_table_or_writes_a_page(pipeline_path: Path, gold: Path, t
 
 def test_train_passes_settings_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[Any, ...]] = []
-    fake = ModuleType("kiwi_spacy.training")
+    fake = ModuleType("kiwi_spacy.train.loop")
     fake.train = lambda *args, **named: calls.append((*args, named))  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "kiwi_spacy.training", fake)
+    monkeypatch.setitem(sys.modules, "kiwi_spacy.train.loop", fake)
     result = _run("train", "c.cfg", "-o", tmp_path, "--training.max_steps", "5", "--paths.train=corpus/train")
     assert result.exit_code == 0, result.output
     overrides = {"training.max_steps": 5, "paths.train": "corpus/train"}

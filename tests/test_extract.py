@@ -12,9 +12,9 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 
 from kiwi_spacy.errors import KiwiError
-from kiwi_spacy.extract import Summary, extract
 from kiwi_spacy.formats import outputs
 from kiwi_spacy.formats.outputs import Format
+from kiwi_spacy.run.extract import Summary, extract
 
 FORMATS: list[Format] = ["brat", "jsonl", "csv", "docbin"]
 

@@ -10,7 +10,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 
 from kiwi_spacy import KiwiError, merge_docs, split_doc
-from kiwi_spacy.relations import count_problem, set_modifiers, set_provenance, set_relations, set_scores
+from kiwi_spacy.contract import count_problem, set_modifiers, set_provenance, set_relations, set_scores
 from kiwi_spacy.schema import load_schema, schema_from_dict
 
 

@@ -11,7 +11,7 @@ import spacy
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from kiwi_spacy.relations import set_modifiers, set_relations
+from kiwi_spacy.contract import set_modifiers, set_relations
 from kiwi_spacy.schema import load_schema
 from kiwi_spacy.scoring import RULES, Annotations, create_scorer, doc_annotations, format_table, score_notes
 

@@ -9,8 +9,8 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from kiwi_spacy.relations import set_modifiers, set_relations
-from kiwi_spacy.visualise import (
+from kiwi_spacy.contract import set_modifiers, set_relations
+from kiwi_spacy.show.page import (
     displacy_colours,
     displacy_ents,
     displacy_options,

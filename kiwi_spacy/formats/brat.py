@@ -11,8 +11,8 @@ from typing import Literal
 
 from spacy.tokens import Doc, Span
 
+from ..contract import get_modifiers, get_relations, span_key
 from ..errors import FormatError
-from ..relations import get_modifiers, get_relations, span_key
 from ..schema import Schema, load_schema
 from .label_map import LabelMap
 

@@ -9,11 +9,11 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
+from ..contract import NOTE, split_doc
 from ..errors import FormatError
-from ..relations import split_doc
 from ..schema import Schema, load_schema
 from .brat import Failure, read_folder
-from .docs import NOTE, note_to_doc
+from .docs import note_to_doc
 from .tables import read_bio, read_docbin, read_jsonl
 
 logger = logging.getLogger("kiwi_spacy")

@@ -6,8 +6,8 @@ from typing import Any
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from ..errors import FormatError
-from ..relations import (
+from ..contract import (
+    NOTE,
     count_problem,
     get_modifiers,
     get_relations,
@@ -17,10 +17,9 @@ from ..relations import (
     set_scores,
     span_key,
 )
+from ..errors import FormatError
 from ..schema import Schema
 from .brat import BratNote
-
-NOTE = "kiwi_note"  # the note's name in doc.user_data
 
 
 def fill_doc(

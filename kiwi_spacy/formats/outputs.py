@@ -11,11 +11,11 @@ from typing import Any, BinaryIO, Literal, Protocol
 import srsly
 from spacy.tokens import Doc, DocBin
 
+from ..contract import NOTE, get_modifiers, get_relations, get_score, has_role, span_key
 from ..errors import FormatError, KiwiError
-from ..relations import get_modifiers, get_relations, get_score, has_role, span_key
 from ..schema import ROLES
 from .brat import write_brat
-from .docs import NOTE, doc_to_record
+from .docs import doc_to_record
 from .tables import open_docbin
 
 Format = Literal["brat", "jsonl", "docbin", "csv"]

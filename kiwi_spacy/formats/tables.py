@@ -7,11 +7,11 @@ from pathlib import Path
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span, Token
 
+from ..contract import NOTE, count_problem, get_modifiers, get_relations, set_modifiers, set_relations
 from ..errors import FormatError
-from ..relations import count_problem, get_modifiers, get_relations, set_modifiers, set_relations
 from ..schema import Schema
 from .brat import BOM, Failure
-from .docs import NOTE, doc_to_record, record_to_doc
+from .docs import doc_to_record, record_to_doc
 
 
 def read_jsonl(path: Path, nlp: Language, schema: Schema) -> Iterator[Doc | Failure]:

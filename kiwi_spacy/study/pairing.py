@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable, Collection
 
-from ..relations import SpanKey
+from ..contract import SpanKey
 
 
 def pair_overlapping(

@@ -55,7 +55,7 @@ def overrides(tiny_bert: str) -> dict[str, object]:
 @pytest.fixture(scope="session")
 def trained(overrides: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny trained pipeline's folder."""
-    from kiwi_spacy.training import train
+    from kiwi_spacy.train.loop import train
 
     return train(ROOT / "configs" / "bert.cfg", tmp_path_factory.mktemp("trained"), overrides)
 

@@ -19,10 +19,10 @@ from spacy_transformers.layers.transformer_model import forward as stock_forward
 from transformers import PreTrainedTokenizerFast
 
 from kiwi_spacy import get_modifiers, get_relations
+from kiwi_spacy.contract import set_modifiers, set_relations, span_key
 from kiwi_spacy.engines.bert.layers import _means
 from kiwi_spacy.engines.bert.pieces import Pieces
-from kiwi_spacy.relations import set_modifiers, set_relations, span_key
-from kiwi_spacy.training import train
+from kiwi_spacy.train.loop import train
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "corpus" / "dev" / "icu-05.txt").read_text(encoding="utf-8")

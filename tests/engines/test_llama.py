@@ -14,20 +14,19 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from kiwi_spacy import get_relations
+from kiwi_spacy.contract import FAILURES, get_modifiers, set_modifiers, span_key
 from kiwi_spacy.engines.llama.adapter import attach, save_adapter, start_tags
 from kiwi_spacy.engines.llama.exchange import Failure, Found, Prompt, Reply, align
 from kiwi_spacy.engines.llama.local import LocalLlama
 from kiwi_spacy.engines.llama.markup import as_text, gold_answer, make_grammar, read_source, tag_texts
 from kiwi_spacy.engines.llama.prompts import FOLDER, make_frame, render_instruction
-from kiwi_spacy.engines.llama.tasks import FAILURES
 from kiwi_spacy.engines.llama.tuning import Settings, tune
 from kiwi_spacy.engines.llama.weights import load_base, load_tokenizer
 from kiwi_spacy.errors import KiwiError, TrainingError
 from kiwi_spacy.formats.corpus import cut, read_docs
-from kiwi_spacy.relations import get_modifiers, set_modifiers, span_key
 from kiwi_spacy.schema import load_schema
 from kiwi_spacy.tokenizer import build_tokenizer
-from kiwi_spacy.training import train
+from kiwi_spacy.train.loop import train
 
 from .llama_helpers import write_tiny_llama
 

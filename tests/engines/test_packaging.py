@@ -15,7 +15,7 @@ from weasel.util.config import load_project_config
 
 from kiwi_spacy import get_relations
 from kiwi_spacy.errors import TrainingError
-from kiwi_spacy.training import train
+from kiwi_spacy.train.loop import train
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "corpus" / "dev" / "icu-05.txt").read_text(encoding="utf-8")

@@ -11,13 +11,12 @@ import spacy
 from spacy.language import Language
 
 from kiwi_spacy import get_relations
+from kiwi_spacy.contract import FAILURES, get_modifiers
 from kiwi_spacy.engines.llama.exchange import Prompt
 from kiwi_spacy.engines.llama.gbnf import grammar_text
 from kiwi_spacy.engines.llama.server import LocalServer
-from kiwi_spacy.engines.llama.tasks import FAILURES
 from kiwi_spacy.engines.llama.weights import find_base
 from kiwi_spacy.errors import KiwiError
-from kiwi_spacy.relations import get_modifiers
 from kiwi_spacy.schema import load_schema
 from kiwi_spacy.tokenizer import build_tokenizer
 

@@ -13,8 +13,16 @@ from typer.testing import CliRunner, Result
 
 from kiwi_spacy.cli import app
 from kiwi_spacy.errors import FormatError, KiwiError
-from kiwi_spacy.study.agreement import Agreement, agree, cohen_kappa, format_agreement, pair_spans, read_pairs, token_labels
-from kiwi_spacy.study.alignment import align_texts, carry_span, invert, trim_span
+from kiwi_spacy.study.annotation.agreement import (
+    Agreement,
+    agree,
+    cohen_kappa,
+    format_agreement,
+    pair_spans,
+    read_pairs,
+    token_labels,
+)
+from kiwi_spacy.study.annotation.alignment import align_texts, carry_span, invert, trim_span
 
 ROOT = Path(__file__).parents[2]
 SHARED = os.environ.get("KIWI_SHARED")

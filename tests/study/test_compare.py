@@ -14,15 +14,15 @@ from typer.testing import CliRunner
 
 from kiwi_spacy.cli import app
 from kiwi_spacy.errors import KiwiError
-from kiwi_spacy.evaluate import evaluate
 from kiwi_spacy.schema import load_schema, schema_from_dict
-from kiwi_spacy.study.check import check, split_folds
-from kiwi_spacy.study.compare import Gold, compare, parse_gold
-from kiwi_spacy.study.curve import format_curve, learning_curve, nested_parts, write_curve
-from kiwi_spacy.study.report import write_report
-from kiwi_spacy.study.resources import Cost
-from kiwi_spacy.study.systems import GoldNote, Source, read_predictions, read_source
-from kiwi_spacy.training import finetune
+from kiwi_spacy.study.comparison.compare import Gold, compare, parse_gold
+from kiwi_spacy.study.comparison.report import write_report
+from kiwi_spacy.study.comparison.resources import Cost
+from kiwi_spacy.study.comparison.systems import GoldNote, Source, read_predictions, read_source
+from kiwi_spacy.study.evaluate import evaluate
+from kiwi_spacy.study.site.check import check, split_folds
+from kiwi_spacy.study.site.curve import format_curve, learning_curve, nested_parts, write_curve
+from kiwi_spacy.train.loop import finetune
 
 SHARED = os.environ.get("KIWI_SHARED")
 SCHEMA = load_schema()

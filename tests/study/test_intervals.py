@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kiwi_spacy.scoring import Counts
-from kiwi_spacy.study.intervals import as_rows, f1, f1_difference, f1_interval
+from kiwi_spacy.study.comparison.intervals import as_rows, f1, f1_difference, f1_interval
 
 
 def draw(random: np.random.Generator, notes: int) -> np.ndarray:

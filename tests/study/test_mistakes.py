@@ -9,9 +9,9 @@ from kiwi_spacy.formats.brat import parse_ann
 from kiwi_spacy.formats.label_map import LabelMap, load_label_map
 from kiwi_spacy.schema import load_schema
 from kiwi_spacy.scoring import Annotations
-from kiwi_spacy.study.calibration import Scored, calibration_error, reliability, threshold_for, thresholds
-from kiwi_spacy.study.errors import find_mistakes
-from kiwi_spacy.study.systems import Found, in_labels_of, note_annotations, on_matched
+from kiwi_spacy.study.comparison.calibration import Scored, calibration_error, reliability, threshold_for, thresholds
+from kiwi_spacy.study.comparison.errors import find_mistakes
+from kiwi_spacy.study.comparison.systems import Found, in_labels_of, note_annotations, on_matched
 
 SCHEMA = load_schema()
 

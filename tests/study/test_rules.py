@@ -9,7 +9,7 @@ import pytest
 
 from kiwi_spacy.errors import FormatError
 from kiwi_spacy.schema import load_schema, schema_from_dict
-from kiwi_spacy.study.rules import RULES, Finding, check_annotations
+from kiwi_spacy.study.annotation.rules import RULES, Finding, check_annotations
 
 CORPUS = Path(__file__).parent.parent.parent / "corpus"
 SHARED = os.environ.get("KIWI_SHARED")

@@ -13,7 +13,7 @@ from spacy.vocab import Vocab
 from thinc.api import ArgsKwargs, Model, PyTorchWrapper, torch2xp, xp2torch
 from thinc.types import Floats1d, Floats2d
 
-from ...relations import get_modifiers, get_relations, set_relations, span_key
+from ...contract import get_modifiers, get_relations, set_relations, span_key
 from .component import Head, as_tensor, on_tokens, project_span
 from .layers import PairScores
 from .tagger import DEFAULT_MODEL

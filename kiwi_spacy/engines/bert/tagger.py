@@ -14,7 +14,7 @@ from spacy.vocab import Vocab
 from thinc.api import Model, PyTorchWrapper, with_array
 from thinc.types import Floats2d
 
-from ...relations import count_problem, get_modifiers, set_modifiers, set_scores
+from ...contract import count_problem, get_modifiers, set_modifiers, set_scores
 from . import crf
 from .component import Head, as_tensor, on_tokens, project_span
 from .layers import Emissions

@@ -10,7 +10,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy_llm.pipeline import LLMWrapper
 
-from ...relations import count_problem, get_modifiers, name_pipeline, set_provenance, set_relations
+from ...contract import count_problem, get_modifiers, name_pipeline, set_provenance, set_relations
 from ...schema import Schema
 from .exchange import Failure, Prompt
 from .local import LocalLlama

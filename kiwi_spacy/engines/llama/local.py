@@ -13,7 +13,7 @@ import torch
 from spacy_llm.registry import registry
 
 from ...errors import KiwiError
-from ...memory import give_back
+from ...run.memory import give_back
 from ..workers import ForkGuard
 from .adapter import merge_adapter
 from .cache import ATTENTION

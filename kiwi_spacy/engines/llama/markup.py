@@ -6,7 +6,7 @@ from typing import Any
 
 from spacy.tokens import Doc
 
-from ...relations import get_modifiers, get_relations, span_key
+from ...contract import get_modifiers, get_relations, span_key
 from ...schema import Schema
 from .grammar import Grammar
 

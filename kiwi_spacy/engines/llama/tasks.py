@@ -13,16 +13,15 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy_llm.registry import registry
 
+from ...contract import FAILURES, count_problem
 from ...errors import KiwiError
 from ...formats.corpus import line_borders
 from ...formats.docs import fill_doc
-from ...relations import count_problem
 from ...schema import Schema, load_schema
 from ...scoring import create_scorer
 from .exchange import Failure, Prompt, Reply, align
 from .prompts import FOLDER, Shot, render_instruction
 
-FAILURES = "kiwi_failures"  # in doc.user_data: [start_char, end_char, reason] of windows without an answer
 _LONGEST = 4000  # characters of a window: a guard against lines without any white space
 
 

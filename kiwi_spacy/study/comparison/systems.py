@@ -12,18 +12,18 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from ..annotate import annotate
-from ..errors import FormatError, KiwiError
+from ...contract import NOTE, SpanKey, get_modifiers, get_relations, get_score, span_key
+from ...errors import FormatError, KiwiError
+from ...formats.brat import BOM, BratNote, Failure, parse_ann, read_folder, read_text
+from ...formats.corpus import read_docs, read_names
+from ...formats.docs import fill_doc, make_doc
+from ...formats.label_map import LabelMap, load_label_map
+from ...run.annotate import annotate
+from ...schema import Schema
+from ...scoring import Annotations, Link, doc_annotations, links_of
+from ...tokenizer import build_tokenizer
 from ..evaluate import link_gold, links_given_spans
-from ..formats.brat import BOM, BratNote, Failure, parse_ann, read_folder, read_text
-from ..formats.corpus import read_docs, read_names
-from ..formats.docs import NOTE, fill_doc, make_doc
-from ..formats.label_map import LabelMap, load_label_map
-from ..relations import SpanKey, get_modifiers, get_relations, get_score, span_key
-from ..schema import Schema
-from ..scoring import Annotations, Link, doc_annotations, links_of
-from ..tokenizer import build_tokenizer
-from .pairing import pair_overlapping
+from ..pairing import pair_overlapping
 
 
 @dataclass(frozen=True)

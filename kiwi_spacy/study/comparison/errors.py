@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ..relations import SpanKey
-from ..schema import Schema
-from ..scoring import Annotations, Link, as_written, links_of, spans_of
-from .pairing import pair_overlapping
+from ...contract import SpanKey
+from ...schema import Schema
+from ...scoring import Annotations, Link, as_written, links_of, spans_of
+from ..pairing import pair_overlapping
 
 Kind = Literal[
     "boundary short", "boundary long", "boundary shifted", "wrong type", "missed", "invented",

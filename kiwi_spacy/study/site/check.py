@@ -9,14 +9,14 @@ from typing import Any
 
 from spacy.language import Language
 
-from ..errors import KiwiError
-from ..schema import Schema
-from .calibration import round_up
-from .compare import Gold, compare
-from .figures import END_TO_END, FEW, SHOWN_RULES, Result, evaluate_system
-from .intervals import Difference, as_rows, f1_difference
-from .rules import Finding, check_annotations
-from .systems import Found, Source, read_source, run_pipeline
+from ...errors import KiwiError
+from ...schema import Schema
+from ..annotation.rules import Finding, check_annotations
+from ..comparison.calibration import round_up
+from ..comparison.compare import Gold, compare
+from ..comparison.figures import END_TO_END, FEW, SHOWN_RULES, Result, evaluate_system
+from ..comparison.intervals import Difference, as_rows, f1_difference
+from ..comparison.systems import Found, Source, read_source, run_pipeline
 
 
 @dataclass(frozen=True)

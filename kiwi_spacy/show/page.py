@@ -10,8 +10,8 @@ from typing import Any
 from spacy import displacy
 from spacy.tokens import Doc, Span
 
-from .relations import MODIFIERS, entity_modifiers, get_modifiers, get_provenance, get_relations, get_score, has_role, span_key
-from .schema import ROLES, Schema, load_schema
+from ..contract import MODIFIERS, entity_modifiers, get_modifiers, get_provenance, get_relations, get_score, has_role, span_key
+from ..schema import ROLES, Schema, load_schema
 
 FLAGS = {role: role.replace("_", " ") for role in ROLES}
 _GREY = "#cccccc"

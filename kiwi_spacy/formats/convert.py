@@ -9,13 +9,14 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from .errors import FormatError, KiwiError
-from .formats.brat import Failure, read_folder, write_brat
-from .formats.docs import NOTE, note_to_doc
-from .formats.outputs import check_name
-from .formats.tables import lost_in_bio, read_bio, read_docbin, read_jsonl, write_bio, write_docbin, write_jsonl
-from .schema import Schema, load_schema
-from .tokenizer import create_tokenizer
+from ..contract import NOTE
+from ..errors import FormatError, KiwiError
+from ..schema import Schema, load_schema
+from ..tokenizer import create_tokenizer
+from .brat import Failure, read_folder, write_brat
+from .docs import note_to_doc
+from .outputs import check_name
+from .tables import lost_in_bio, read_bio, read_docbin, read_jsonl, write_bio, write_docbin, write_jsonl
 
 Format = Literal["brat", "jsonl", "docbin", "bio"]
 

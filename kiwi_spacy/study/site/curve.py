@@ -9,12 +9,12 @@ from typing import Any
 
 from spacy.language import Language
 
-from ..errors import KiwiError
-from ..schema import Schema
-from .figures import END_TO_END, evaluate_system
-from .plots import plot_curve
-from .report import TASKS, percent
-from .systems import Source, run_pipeline
+from ...errors import KiwiError
+from ...schema import Schema
+from ..comparison.figures import END_TO_END, evaluate_system
+from ..comparison.plots import plot_curve
+from ..comparison.report import TASKS, percent
+from ..comparison.systems import Source, run_pipeline
 
 Train = Callable[[Path, Path], Path]  # (file of note names, folder to write to) > the pipeline's path
 

@@ -13,14 +13,14 @@ from typing import Any, Literal
 import spacy
 from spacy.tokenizer import Tokenizer
 
-from ..errors import FormatError, KiwiError
-from ..formats.brat import BratNote, read_note
-from ..relations import SpanKey
-from ..schema import Schema, load_schema
-from ..scoring import Annotations, Scores, format_table, score_notes
-from ..tokenizer import build_tokenizer
+from ...contract import SpanKey
+from ...errors import FormatError, KiwiError
+from ...formats.brat import BratNote, read_note
+from ...schema import Schema, load_schema
+from ...scoring import Annotations, Scores, format_table, score_notes
+from ...tokenizer import build_tokenizer
+from ..pairing import pair_overlapping
 from .alignment import align_texts, carry_span, invert, trim_span
-from .pairing import pair_overlapping
 
 Side = Literal["A", "B"]
 Kind = Literal["only in A", "only in B", "other label", "other borders", "link only in A", "link only in B"]

@@ -6,7 +6,7 @@ from itertools import islice
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from .errors import KiwiError
+from ..errors import KiwiError
 
 
 def annotate(nlp: Language, notes: Iterable[str | Doc], batch_size: int) -> Iterator[Doc | str]:

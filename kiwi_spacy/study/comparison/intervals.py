@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from ..scoring import Counts, Rule
+from ...scoring import Counts, Rule
 
 Rows = NDArray[np.float64]  # (..., notes, 4): found, right, gold, pred of each note
 

@@ -21,8 +21,8 @@ from typing import Any
 import spacy
 from spacy.language import Language
 
-from .. import memory
-from ..errors import KiwiError
+from ...errors import KiwiError
+from ...run import memory
 
 _MARK = "kiwi-figures:"
 PACKAGES = ("spacy", "spacy-transformers", "spacy-llm", "torch", "transformers", "thinc", "numpy")
@@ -93,7 +93,7 @@ class _Process:
 
     def __enter__(self) -> "_Process":
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "kiwi_spacy.study.resources", self.pipeline, self.device], stdin=subprocess.PIPE,
+            [sys.executable, "-m", "kiwi_spacy.study.comparison.resources", self.pipeline, self.device], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
         )
         return self

@@ -12,10 +12,10 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from tqdm import tqdm
 
+from ..errors import FormatError, KiwiError
+from ..formats.inputs import plan_notes
+from ..formats.outputs import Format, check_name, open_writer
 from .annotate import annotate, reason
-from .errors import FormatError, KiwiError
-from .formats.inputs import plan_notes
-from .formats.outputs import Format, check_name, open_writer
 from .memory import give_back
 
 

@@ -26,9 +26,9 @@ from spacy.ty import TrainableComponent
 from spacy.util import registry, resolve_dot_names
 from thinc.api import Config, Model, Optimizer, get_current_ops, set_gpu_allocator
 
-from .errors import TrainingError
-from .formats.corpus import read_examples
-from .scoring import doc_annotations
+from ..errors import TrainingError
+from ..formats.corpus import read_examples
+from ..scoring import doc_annotations
 
 _PIECE = 160  # tokens of the pieces that notes are cut into, as in configs/bert.cfg
 CHECKPOINT = "checkpoint"
@@ -170,7 +170,7 @@ def _go(
 
 def _tune(config: Config, output: Path, *, base: str | None, device: str) -> Path:
     """Tune the llama engine's adapter, by the settings of `[tuning]`; arguments as of `train`."""
-    from .engines.llama.tuning import Settings, tune
+    from ..engines.llama.tuning import Settings, tune
 
     resolved = config.interpolate()
     try:

@@ -15,10 +15,10 @@ from typing import Literal
 
 import spacy
 
-from ..formats.brat import BratLink, BratNote, BratSpan, Failure, Problem, ProblemKind, read_folder
-from ..formats.docs import make_doc
-from ..schema import Schema
-from ..tokenizer import build_tokenizer
+from ...formats.brat import BratLink, BratNote, BratSpan, Failure, Problem, ProblemKind, read_folder
+from ...formats.docs import make_doc
+from ...schema import Schema
+from ...tokenizer import build_tokenizer
 
 Severity = Literal["error", "warning", "hint"]
 

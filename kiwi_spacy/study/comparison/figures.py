@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..schema import Schema
-from ..scoring import Annotations, Counts, Rule, Scores, as_written, links_of, score_notes, spans_of
+from ...schema import Schema
+from ...scoring import Annotations, Counts, Rule, Scores, as_written, links_of, score_notes, spans_of
 from .calibration import Scored, calibration_error, reliability, threshold_for, thresholds
 from .errors import KINDS, Kind, Mistake, find_mistakes
 from .intervals import Difference, Interval, as_rows, f1_difference, f1_interval

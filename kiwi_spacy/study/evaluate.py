@@ -10,13 +10,12 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from .annotate import annotate
-from .errors import KiwiError
-from .formats.corpus import read_examples
-from .formats.docs import NOTE
-from .relations import count_problem, get_modifiers, set_modifiers
-from .schema import Schema, load_schema
-from .scoring import Annotations, doc_annotations, format_table, score_notes
+from ..contract import NOTE, count_problem, get_modifiers, set_modifiers
+from ..errors import KiwiError
+from ..formats.corpus import read_examples
+from ..run.annotate import annotate
+from ..schema import Schema, load_schema
+from ..scoring import Annotations, doc_annotations, format_table, score_notes
 
 RELATIONS = "kiwi_relations"  # the pipe that links given spans, in pipelines that have one
 

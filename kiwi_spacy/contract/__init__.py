@@ -1,0 +1,38 @@
+"""What a Doc carries: entities, modifiers, links, scores, provenance, problems, failures; cutting and joining Docs."""
+
+from .annotations import (
+    FAILURES,
+    MODIFIERS,
+    NOTE,
+    Failure,
+    Relation,
+    SpanKey,
+    count_problem,
+    entity_modifiers,
+    get_failures,
+    get_modifiers,
+    get_problems,
+    get_provenance,
+    get_relations,
+    get_score,
+    has_role,
+    name_pipeline,
+    register_extensions,
+    role_labels,
+    rows_of,
+    set_failures,
+    set_modifiers,
+    set_provenance,
+    set_relations,
+    set_scores,
+    span_key,
+)
+from .layers import LAYERS, Layer, Part
+from .parts import merge_docs, split_doc
+
+__all__ = [
+    "FAILURES", "LAYERS", "MODIFIERS", "NOTE", "Failure", "Layer", "Part", "Relation", "SpanKey", "count_problem",
+    "entity_modifiers", "get_failures", "get_modifiers", "get_problems", "get_provenance", "get_relations", "get_score",
+    "has_role", "merge_docs", "name_pipeline", "register_extensions", "role_labels", "rows_of", "set_failures",
+    "set_modifiers", "set_provenance", "set_relations", "set_scores", "span_key", "split_doc",
+]

@@ -1,0 +1,1 @@
+"""Running a pipeline over many notes, any of which may be bad."""

@@ -1,0 +1,1 @@
+"""Annotated notes as pages and tables."""

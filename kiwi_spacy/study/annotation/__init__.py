@@ -1,0 +1,1 @@
+"""Annotations checked against rules, and annotators against each other."""

@@ -1,0 +1,1 @@
+"""What a site asks of its own annotated notes."""
