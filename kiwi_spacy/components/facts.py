@@ -12,12 +12,13 @@ import srsly
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
+from ..contract import count_problem, entity_modifiers, get_score
 from ..contract.facts import FACTS, Attribute, Fact, FactSection, get_facts, set_facts
 from ..contract.sections import SECTIONS, Section, get_sections, section_at, set_sections
 from .cues import Cues, cues_from_dict, load_cues
 from .marks import find_marks
 from .sections import find_sections
-from .status import derive_status, entity_modifiers, heard_words
+from .status import derive_status, heard_words
 from .values import (
     parse_dose,
     parse_duration,
@@ -29,11 +30,6 @@ from .values import (
     parse_strength,
     parse_time,
 )
-
-try:
-    from ..contract import count_problem, get_score  # type: ignore[attr-defined]
-except ImportError:  # until the contract has a package of its own
-    from ..relations import count_problem, get_score
 
 
 class _Value(Protocol):

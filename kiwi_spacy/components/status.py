@@ -7,17 +7,12 @@ from typing import Any
 
 from spacy.tokens import Doc, Span
 
+from ..contract import entity_modifiers, get_relations, role_labels
 from ..contract.sections import SECTIONS, Section, get_sections, section_at
 from ..contract.status import Evidence, Status
 from .cues import AXES, Cues, load_cues
 from .marks import Mark, Marks, find_marks
 from .sections import find_sections
-
-try:
-    from ..contract import entity_modifiers, get_relations, role_labels  # type: ignore[attr-defined]
-except ImportError:  # until the contract has a package of its own
-    from ..relations import _role_labels as role_labels
-    from ..relations import entity_modifiers, get_relations
 
 _DEFAULTS = {"certainty": "present", "time": "current", "experiencer": "patient"}
 
