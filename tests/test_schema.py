@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kiwi_spacy.errors import SchemaError
-from kiwi_spacy.schema import load_schema
+from kiwi_spacy.schema import LONGEST, load_schema, schema_from_dict, schema_to_dict
 
 
 def test_load_schema_of_a_site(tmp_path: Path) -> None:
@@ -28,7 +28,22 @@ def test_load_schema_of_a_site(tmp_path: Path) -> None:
         (b"entities: {a: {color: red}}\nmodifiers:", "a: unknown key color; allowed are: definition, colour"),
         (b"entities: {a: {colour: 'red;x'}}\nmodifiers:", "a: its colour is no CSS colour"),
         (b"entities: {no: }\nmodifiers:", "YAML reads the label 'False' as no text. Put it in quotes"),
-        (b"entities: {a b: }\nmodifiers:", "label 'a b' is empty or holds white space"),
+        (b"entities: {a: }\nmodifiers:\nentity: {b: }", "unknown key entity; allowed are: name, version, entities, modifiers"),
+        (b"entities: {a: }\nmodifiers:\nversion: 3.9", "version: must be a whole number"),
+        (b"entities: {a: }\nmodifiers:\nversion: yes", "version: must be a whole number"),
+        (b"entities: {a: }\nmodifiers:\nname: 3", "name: must be text"),
+        (b"entities: {a: {definition: 3.9}}\nmodifiers:", "a: its definition must be text"),
+        (b"entities: {2001-99-99: }\nmodifiers:", "not valid YAML: a value that it cannot read (ValueError)"),
+        (b"entities: " + b"[" * 5000, "not valid YAML"),
+        (b"entities: {? [a] : b}\nmodifiers:", "not valid YAML: found unhashable key"),
+        (b"entities: {1.0: }\nmodifiers:", "YAML reads the label '1.0' as no text"),
+        (b"entities: {null: }\nmodifiers:", "YAML reads the label 'None' as no text"),
+        (b"entities: {a: }\nmodifiers: {b: {modifies: [a, a]}}", "b: 'modifies' names an entity twice"),
+        (b"entities: {a: }\nmodifiers:\nattributes: {N: a}", "attributes: N: 'a' is neither a modifier nor null"),
+        (b"entities: {a: }\nmodifiers:\nattributes: {yes: null}", "attributes: 'True' must be 'name' or 'name=value'"),
+        (b"entities: {a: }\nmodifiers:\nattributes: {N: null, n: null}", "attributes: N and n: they are compared without case"),
+        ("entities: {stra\u00dfe: , STRASSE: }\nmodifiers:".encode(), "labels are compared without case"),
+        ("entities: {caf\u00e9: , cafe\u0301: }\nmodifiers:".encode(), "labels are compared without case"),
         (b"entities: {a: , A: }\nmodifiers:", "a and A: labels are compared without case"),
         (b"entities: {a: }\nmodifiers: {a: {modifies: [a]}}", "a: both entity and modifier"),
         (b"entities: {a: }\nmodifiers: {b: {modifies: a}}", "modifier 'b' needs 'modifies', a list of: a"),
@@ -51,3 +66,61 @@ def test_load_schema_quotes_nothing_of_a_note_given_by_mistake(tmp_path: Path) -
     with pytest.raises(SchemaError) as caught:
         load_schema(str(tmp_path / "note.txt"))
     assert "SECRET" not in str(caught.value) and "fever" not in str(caught.value)
+
+
+UNFIT = ["", " ", "a b", "a\tb", "a\nb", "a;b", "a:b", "a,b", 'a"b', "a'b", "a<b", "a>b", "a&b", "site/side", "a\\b", "a=b",
+         "a\u00a0b", "a\u200bb", "a\x00b", "a\ud800b"]
+
+
+@pytest.mark.parametrize("label", UNFIT, ids=ascii)
+def test_a_label_that_some_format_or_answer_cannot_hold_is_refused(label: str) -> None:
+    """Seen in 0.6.1: `site/side` lost its links in unlocked answers, and a quotation mark broke tags."""
+    with pytest.raises(SchemaError, match="is empty or holds what a label may not"):
+        schema_from_dict({"entities": {label: {}}, "modifiers": {}})
+    with pytest.raises(SchemaError, match="is empty or holds what a label may not"):
+        schema_from_dict({"entities": {"a": {}}, "modifiers": {label: {"modifies": ["a"]}}})
+
+
+def test_a_label_is_as_long_as_allowed_and_no_longer() -> None:
+    assert list(schema_from_dict({"entities": {"a" * LONGEST: {}}, "modifiers": {}}).entities) == ["a" * LONGEST]
+    with pytest.raises(SchemaError, match=f"has {LONGEST + 1} characters; up to {LONGEST} are allowed"):
+        schema_from_dict({"entities": {"a" * (LONGEST + 1): {}}, "modifiers": {}})
+
+
+FIT = ["O", "B-a", "ICD-10", "Schwere_Größe", "薬", "1.0", "yes", "a.b", "a(b)", "%s", "{0}", "a|b", "a#b", "a*b", "a@b", "T1"]
+
+
+@pytest.mark.parametrize("label", FIT)
+def test_a_label_that_is_kept_aligns_in_an_unlocked_answer(label: str) -> None:
+    """Quotation marks, slashes and brackets end a tag; nothing else does."""
+    from kiwi_spacy.engines.llama.exchange import align
+
+    schema = schema_from_dict({"entities": {"finding": {}}, "modifiers": {label: {"modifies": ["finding"]}}})
+    answer = f'<span class="{label}">no</span> <span class="finding">fever</span><ref class="{label}"/>'
+    found = align(answer, "no fever", schema)
+    assert ([span[:3] for span in found.spans], found.links) == ([(0, 2, label), (3, 8, "finding")], ((1, 0, 1.0),))
+
+
+def test_a_schema_becomes_plain_data_and_the_same_schema_again() -> None:
+    data = {
+        "name": "site",
+        "entities": {"Befund": {"colour": "red", "definition": "x"}, "Arznei": {"colour": "#dddddd", "definition": ""}},
+        "modifiers": {
+            "kein": {"colour": "#dddddd", "definition": "", "modifies": ["Befund", "Arznei"], "inside": True, "role": "negated"}
+        },
+        "attributes": {"Negation": "kein", "Negation=nein": None},
+    }
+    schema = schema_from_dict(data)
+    assert schema_to_dict(schema) == data
+    assert schema_from_dict(schema_to_dict(schema)) == schema
+
+
+@pytest.mark.parametrize(
+    "name, value, says",
+    [("negation", None, "kein"), ("NEGATION", "ja", "kein"), ("Negation", "nein", ""), ("Negation", "3", None),
+     ("Other", None, None)],
+)
+def test_an_attribute_says_a_modifier_nothing_or_is_unknown(name: str, value: str | None, says: str | None) -> None:
+    table = {"Negation": "kein", "Negation=ja": "kein", "Negation=nein": None}
+    schema = schema_from_dict({"entities": {"a": {}}, "modifiers": {"kein": {"modifies": ["a"]}}, "attributes": table})
+    assert schema.attribute(name, value) == says

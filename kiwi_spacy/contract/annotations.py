@@ -115,8 +115,9 @@ def set_relations(doc: Doc, links: Iterable[tuple[Span, Span, float]], schema: S
     doc.user_data[RELATIONS] = [[*h, *m, m[2], score] for (h, m), score in sorted(rows.items())]
     if schema is not None:
         doc.user_data.pop(ROLE_LABELS, None)
-        if schema != load_schema():
-            doc.user_data[ROLE_LABELS] = {role: sorted(schema.role_labels(role)) for role in ROLES}
+        roles = {role: sorted(schema.role_labels(role)) for role in ROLES}
+        if roles != packaged_roles():
+            doc.user_data[ROLE_LABELS] = roles
 
 
 def get_relations(doc: Doc) -> list[Relation]:
