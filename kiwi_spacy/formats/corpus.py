@@ -10,6 +10,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from ..contract import NOTE, split_doc
+from ..contract.windows import line_borders
 from ..errors import FormatError
 from ..schema import Schema, load_schema
 from .brat import Failure, read_folder
@@ -102,20 +103,6 @@ def read_docs(path: Path, nlp: Language, schema: Schema, text_dir: Path | None =
 def cut(doc: Doc, max_words: int) -> list[Doc]:
     """Return a note in pieces of at most `max_words` tokens, cut at line ends; a longer line stays whole."""
     return split_doc(doc, line_borders(doc, max_words))
-
-
-def line_borders(doc: Doc, max_words: int) -> list[int]:
-    """Return the tokens before which `cut` cuts."""
-    borders, start, last = [], 0, 0
-    for i, token in enumerate(doc):
-        if "\n" in token.text:
-            if i + 1 - start > max_words and last > start:
-                borders.append(last)
-                start = last
-            last = i + 1
-    if len(doc) - start > max_words and last > start:
-        borders.append(last)
-    return borders
 
 
 def _bare(doc: Doc) -> Doc:

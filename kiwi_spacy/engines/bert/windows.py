@@ -14,6 +14,7 @@ from thinc.api import Model, torch2xp
 from thinc.types import Ragged
 from transformers.utils import ModelOutput
 
+from ...contract.windows import fill_windows
 from ..workers import ForkGuard
 from .backbones import backbone_path
 from .pieces import Pieces
@@ -71,20 +72,9 @@ class Windows:
         total = sum(counts)
         number = -(-total // self.max_pieces)
         target = self.max_pieces if number <= 1 else min(self.max_pieces, int(total / number * 1.1) + 1)
-        spans, start, size, border = [], 0, 0, 0
         line_ends, stops = marks(doc)
-        ends = (line_ends | stops).tolist()
-        for i, pieces in enumerate(counts):
-            if size + pieces > target and i > start:
-                end = border if border > start and sum(counts[start:border]) > target // 2 else i
-                spans.append(doc[start:end])
-                start, size = end, sum(counts[end:i])
-            size += pieces
-            if ends[i]:
-                border = i + 1
-        if start < len(doc):
-            spans.append(doc[start : len(doc)])
-        return spans
+        starts = fill_windows(counts, target, ends=[(line_ends | stops).tolist()])
+        return [doc[start:end] for start, end in zip(starts, [*starts[1:], len(doc)])]
 
 
 def _forward(stock: Callable[..., Any], windows: Windows, model: Model, docs: list[Doc], is_train: bool) -> Any:

@@ -11,6 +11,7 @@ from spacy.tokens import Doc, Span
 from spacy_llm.pipeline import LLMWrapper
 
 from ...contract import count_problem, get_modifiers, name_pipeline, set_provenance, set_relations
+from ...contract.windows import halve
 from ...schema import Schema
 from .exchange import Failure, Prompt
 from .local import LocalLlama
@@ -154,7 +155,7 @@ class KiwiLLM(LLMWrapper):
             again = []
             for (i, window), reply in zip(todo, replies):
                 if isinstance(reply, Failure) and reply.smaller and window[1] - window[0] > _SMALLEST:
-                    again += [(i, half) for half in _halves(docs[i].text, *window)]
+                    again += [(i, half) for half in halve(docs[i].text, *window)]
                 else:
                     answers[i].append((window, reply))
             todo = again
@@ -169,18 +170,6 @@ def _nearest(given: Sequence[Span], offset: int, answered: tuple[int, int, str, 
         for span in given
     ]
     return gaps.index(min(gaps))
-
-
-def _halves(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """Cut a window near its middle: at a line end, else at white space, else anywhere."""
-    middle, quarter = (start + end) // 2, (end - start) // 4
-    place = middle
-    for mark in ("\n", " "):
-        found = text.rfind(mark, start + quarter, middle + quarter)
-        if found >= 0:
-            place = found + 1
-            break
-    return [(a, b) for a, b in ((start, place), (place, end)) if text[a:b].strip()]
 
 
 @Language.factory(

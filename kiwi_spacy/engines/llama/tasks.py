@@ -14,8 +14,8 @@ from spacy.training import Example
 from spacy_llm.registry import registry
 
 from ...contract import FAILURES, count_problem
+from ...contract.windows import fill_windows, line_borders
 from ...errors import KiwiError
-from ...formats.corpus import line_borders
 from ...formats.docs import fill_doc
 from ...schema import Schema, load_schema
 from ...scoring import create_scorer
@@ -45,20 +45,18 @@ class MarkupTask:
 
     def windows(self, doc: Doc) -> list[tuple[int, int]]:
         """Return a note's windows, half-open, in characters: whole lines as far as they fit, nothing left out but white space."""
+        text = doc.text
         edges = [0, *line_borders(doc, self.max_words), len(doc)]
-        found: list[tuple[int, int]] = []
+        starts: list[int] = []
         for start, end in zip(edges, edges[1:]):
-            while end - start > 2 * self.max_words:  # a line too long to be read at once
-                part = doc[start : start + 2 * self.max_words]
-                ends = [t.i for t in part if t.text in {".", "?", "!", ";"} or "\n" in t.text]
-                spaces = [t.i for t in part if t.whitespace_]
-                place = next((x[-1] for x in (ends, spaces) if x and x[-1] >= start + self.max_words), part[-1].i) + 1
-                found.append((doc[start].idx, doc[place].idx))
-                start = place
-            if start < end:
-                found.append((doc[start].idx, doc[end].idx if end < len(doc) else len(doc.text)))
-        cut = [(a, min(a + _LONGEST, end)) for start, end in found for a in range(start, end, _LONGEST)]
-        return [(start, end) for start, end in cut if doc.text[start:end].strip()]
+            line = doc[start:end]
+            stops = [t.text in {".", "?", "!", ";"} or "\n" in t.text for t in line]
+            spaces = [bool(t.whitespace_) for t in line]
+            # Lines go over the limit rather than be cut, up to twice its length.
+            starts += [start + i for i in fill_windows([1] * len(line), 2 * self.max_words, ends=[stops, spaces])]
+        chars = [*(doc[start].idx for start in starts), len(text)]
+        cut = [(a, min(a + _LONGEST, end)) for start, end in zip(chars, chars[1:]) for a in range(start, end, _LONGEST)]
+        return [(start, end) for start, end in cut if text[start:end].strip()]
 
     def prompt(self, doc: Doc, start: int, end: int) -> Prompt:
         """Return the prompt for one window."""
