@@ -167,7 +167,7 @@ def test_convert_there_and_back_keeps_annotations(gold: Path, tmp_path: Path) ->
 def test_convert_to_bio_says_what_it_loses(gold: Path, tmp_path: Path) -> None:
     result = _run("convert", gold, tmp_path / "n.bio", "--from", "brat", "--to", "bio")
     assert result.exit_code == 0
-    assert "a: 1 x link that BIO cannot hold" in result.stderr
+    assert "a: 1 x relations that bio cannot hold" in result.stderr
     assert (tmp_path / "n.bio").read_text().splitlines()[:2] == ["denies\tB-negation", "fever\tB-problem"]
 
 

@@ -1,28 +1,26 @@
 """`kiwi convert` and `kiwi agree`: annotations of people, or of other systems."""
 
 import json
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..formats.registry import FORMATS, describe
 from .common import SchemaFile, TextDir, app, one_line, without_text
 
-
-class ConvertFormat(str, Enum):
-    brat = "brat"
-    jsonl = "jsonl"
-    docbin = "docbin"
-    bio = "bio"
+_READ = ", ".join(format.name for format in FORMATS.values() if format.read)
+_WRITTEN = ", ".join(format.name for format in FORMATS.values() if format.encode)
 
 
-@app.command()
+@app.command(epilog=describe().replace("\n", "\n\n"))
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A folder (brat) or a file (the others).")],
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="A folder (brat) or a file (the others).")],
-    from_: Annotated[ConvertFormat, typer.Option("--from", help="What INPUT is.")],
-    to: Annotated[ConvertFormat, typer.Option("--to", help="What OUTPUT becomes.")],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A folder or a file.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="A folder (brat, inception) or a file (the others).")],
+    to: Annotated[str, typer.Option("--to", help=f"What OUTPUT becomes: {_WRITTEN}.")],
+    from_: Annotated[
+        str | None, typer.Option("--from", help=f"What INPUT is: {_READ}; recognised by default.")
+    ] = None,
     text_dir: TextDir = None,
     schema: SchemaFile = None,
 ) -> None:
@@ -32,7 +30,7 @@ def convert(
 
         with without_text():
             reported = run(
-                source, output, from_.value, to.value, text_dir=text_dir, schema=str(schema) if schema else None
+                source, output, from_, to, text_dir=text_dir, schema=str(schema) if schema else None
             )
     for line in reported.problems:
         typer.echo(line, err=True)

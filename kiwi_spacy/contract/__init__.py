@@ -29,10 +29,11 @@ from .annotations import (
 )
 from .layers import LAYERS, Layer, Part
 from .parts import merge_docs, split_doc
+from .remarks import Remark, RemarkKind, get_remarks, set_remarks
 
 __all__ = [
-    "FAILURES", "LAYERS", "MODIFIERS", "NOTE", "Failure", "Layer", "Part", "Relation", "SpanKey", "count_problem",
-    "entity_modifiers", "get_failures", "get_modifiers", "get_problems", "get_provenance", "get_relations", "get_score",
-    "has_role", "merge_docs", "name_pipeline", "register_extensions", "role_labels", "rows_of", "set_failures",
-    "set_modifiers", "set_provenance", "set_relations", "set_scores", "span_key", "split_doc",
+    "FAILURES", "LAYERS", "MODIFIERS", "NOTE", "Failure", "Layer", "Part", "Relation", "Remark", "RemarkKind", "SpanKey",
+    "count_problem", "entity_modifiers", "get_failures", "get_modifiers", "get_problems", "get_provenance", "get_relations",
+    "get_remarks", "get_score", "has_role", "merge_docs", "name_pipeline", "register_extensions", "role_labels", "rows_of",
+    "set_failures", "set_modifiers", "set_provenance", "set_relations", "set_remarks", "set_scores", "span_key", "split_doc",
 ]

@@ -14,6 +14,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 
 from ..errors import KiwiError
 from . import annotations as a
+from .remarks import REMARKS
 
 Row = list[Any]
 
@@ -333,6 +334,7 @@ LAYERS: tuple[Layer, ...] = (
     Spans("modifiers"),
     Table("scores", a.SCORES, ((0, 1),)),
     Table("relations", a.RELATIONS, ((0, 1), (3, 4)), cut="link cut in two"),
+    Table("remarks", REMARKS, ((0, 1),)),
     Table("failures", a.FAILURES, ((0, 1),), clip=True),
     Roles("roles", a.ROLE_LABELS),
     Whole("provenance", a.PROVENANCE),

@@ -1,24 +1,20 @@
 """Convert annotations from one format to another, by way of Docs; what gets lost is reported."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import spacy
-from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..contract import NOTE
 from ..errors import FormatError, KiwiError
 from ..schema import Schema, load_schema
 from ..tokenizer import create_tokenizer
-from .brat import Failure, read_folder, write_brat
-from .docs import note_to_doc
+from .docbin import encode_docbin
+from .failure import Failure
 from .outputs import check_name
-from .tables import lost_in_bio, read_bio, read_docbin, read_jsonl, write_bio, write_docbin, write_jsonl
-
-Format = Literal["brat", "jsonl", "docbin", "bio"]
+from .registry import Format, Read, Source, get_format, lost_in, note_name, recognise
 
 
 @dataclass(frozen=True)
@@ -31,11 +27,12 @@ class Converted:
 
 
 def convert(
-    source: Path, output: Path, from_: Format, to: Format, *, text_dir: Path | None = None, schema: str | None = None
+    source: Path, output: Path, from_: str | None, to: str, *, text_dir: Path | None = None, schema: str | None = None
 ) -> Converted:
-    """Read `source`, write `output`; a note that cannot be read does not stop the others.
+    """Read `source`, write `output`; a note that cannot be read or written does not stop the others.
 
-    source, output (Path): Folders for brat, where the texts are written too; files for the others.
+    source, output (Path): Folders for formats of a file a note; files for the others.
+    from_, to (str): Names of `registry.FORMATS`; None for `from_` recognises what `source` is.
     text_dir (Path | None): The texts of brat annotations, where they are elsewhere.
     schema (str | None): A schema file; the packaged schema by default.
     RAISES (KiwiError): `source` is missing or cannot be read as `from_`.
@@ -44,65 +41,91 @@ def convert(
         raise KiwiError(f"'{source}' does not exist.")
     if source.resolve() == output.resolve():
         raise KiwiError(f"'{source}' is both input and output. Name another output.")
+    reader, writer = get_format(from_) if from_ else recognise(source), get_format(to)
+    if reader.read is None or writer.encode is None:
+        one, what = (reader, "read") if reader.read is None else (writer, "written")
+        raise KiwiError(f"'{one.name}' cannot be {what} here. Name another format.")
     nlp = spacy.blank("en")
     nlp.tokenizer = create_tokenizer()(nlp)
-    done = 0
-    problems: list[str] = []
-    failed: list[str] = []
+    known = load_schema(schema)
+    done = Converted()
+    docs = _readable(reader.read(Source(source, nlp, known, text_dir)), source, writer, done)
+    return _write(docs, output, writer, known, done)
 
-    def readable() -> Iterator[Doc]:
-        nonlocal done
-        for item in _read(source, from_, nlp, load_schema(schema), text_dir):
-            if isinstance(item, Failure):
-                failed.append(item.reason)
-                continue
-            doc, lines = item
-            name = doc.user_data.get(NOTE) or f"{source.stem}-{done + 1:06d}"
-            doc.user_data[NOTE] = name
-            problems.extend(lines)
-            counted = {**doc._.problems, **(lost_in_bio(doc) if to == "bio" else {})}
-            problems.extend(f"{name}: {times} x {kind}" for kind, times in counted.items())
-            done += 1
-            yield doc
 
-    if to == "brat":
-        written: set[str] = set()
-        for doc in readable():
+def write_docs(docs: Iterable[Doc], output: Path, to: str, schema: Schema | None = None) -> Converted:
+    """Write Docs as a format: a folder or a file, as `convert` does; a note that cannot be written does not stop the others."""
+    return _write(iter(docs), output, get_format(to), schema or load_schema(), Converted())
+
+
+def _write(docs: Iterator[Doc], output: Path, writer: Format, schema: Schema, done: Converted) -> Converted:
+    write = _write_folder if writer.layout == "notes" else _write_file
+    return Converted(write(docs, output, writer, schema, done), done.problems, done.failed)
+
+
+def _readable(items: Iterator[Read | Failure], source: Path, writer: Format, done: Converted) -> Iterator[Doc]:
+    """Yield the Docs, each with a name; what could not be read, and what did not fit or gets lost, goes to `done`."""
+    number = 0
+    for item in items:
+        if isinstance(item, Failure):
+            done.failed.append(item.reason)
+            continue
+        doc = item.doc
+        number += 1
+        name = note_name(doc) or f"{source.stem}-{number:06d}"
+        doc.user_data[NOTE] = name
+        done.problems.extend(item.problems)
+        counted = {**doc._.problems, **lost_in(writer, doc)}
+        done.problems.extend(f"{name}: {times} x {kind}" for kind, times in counted.items())
+        yield doc
+
+
+def _write_file(docs: Iterator[Doc], output: Path, writer: Format, schema: Schema, done: Converted) -> int:
+    """Write the notes into one file; return how many."""
+    assert writer.encode is not None
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if writer.layout == "docbin":
+        kept = list(docs)
+        output.write_bytes(encode_docbin(kept))
+        return len(kept)
+    before, between, after = writer.around
+    count = 0
+    with output.open("wb") as file:
+        file.write(before)
+        for doc in docs:
             try:
-                _write_note(doc, output, written)
-            except (FormatError, OSError) as error:
-                reason = error.strerror if isinstance(error, OSError) else str(error)
-                failed.append(f"{doc.user_data[NOTE]}: {reason}")
-                done -= 1
-    else:
-        {"jsonl": write_jsonl, "docbin": write_docbin, "bio": write_bio}[to](readable(), output)
-    return Converted(done, problems, failed)
+                encoded = writer.encode(doc, schema)
+            except FormatError as error:
+                done.failed.append(f"{note_name(doc)}: {error}")
+                continue
+            file.write((between if count else b"") + encoded)
+            count += 1
+        file.write(after)
+    for name, data in writer.beside(schema).items():
+        (output.parent / f"{output.stem}.{name}").write_bytes(data)
+    return count
 
 
-def _write_note(doc: Doc, output: Path, written: set[str]) -> None:
-    """Write a note's text and annotations; two notes of one name would be one file."""
-    name = check_name(doc.user_data[NOTE])
-    if name in written:
-        raise FormatError("a second note of this name; it was not written")
-    path = output / f"{name}.ann"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    (output / f"{name}.txt").write_bytes(doc.text.encode("utf-8"))
-    write_brat(doc, path)
-    written.add(name)
-
-
-def _read(
-    source: Path, from_: Format, nlp: Language, schema: Schema, text_dir: Path | None
-) -> Iterator[tuple[Doc, list[str]] | Failure]:
-    """Yield each Doc with what was reported while it was read."""
-    if from_ == "brat":
-        for note in read_folder(source, text_dir, schema=schema):
-            yield note if isinstance(note, Failure) else (note_to_doc(nlp, note, schema), note.problems)
-        return
-    readers: dict[str, Callable[[], Iterator[Doc | Failure]]] = {
-        "jsonl": lambda: read_jsonl(source, nlp, schema),
-        "docbin": lambda: read_docbin(source, nlp),
-        "bio": lambda: read_bio(source, nlp, schema),
-    }
-    for doc in readers[from_]():
-        yield doc if isinstance(doc, Failure) else (doc, [])
+def _write_folder(docs: Iterator[Doc], output: Path, writer: Format, schema: Schema, done: Converted) -> int:
+    """Write a file a note, and the note's text beside it where the format does not hold it; return how many notes."""
+    assert writer.encode is not None
+    written: set[str] = set()
+    output.mkdir(parents=True, exist_ok=True)
+    for name, data in writer.beside(schema).items():
+        (output / name).write_bytes(data)
+    for doc in docs:
+        try:
+            name = check_name(note_name(doc))
+            if name in written:  # two notes of one name would be one file
+                raise FormatError("a second note of this name; it was not written")
+            path = output / f"{name}{writer.suffixes[0]}"
+            encoded = writer.encode(doc, schema)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not writer.holds_text:
+                (output / f"{name}.txt").write_bytes(doc.text.encode("utf-8"))
+            path.write_bytes(encoded)
+            written.add(name)
+        except (FormatError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            done.failed.append(f"{note_name(doc)}: {reason}")
+    return len(written)

@@ -13,9 +13,8 @@ from ..contract import NOTE, split_doc
 from ..contract.windows import line_borders
 from ..errors import FormatError
 from ..schema import Schema, load_schema
-from .brat import Failure, read_folder
-from .docs import note_to_doc
-from .tables import read_bio, read_docbin, read_jsonl
+from .failure import Failure
+from .registry import Source, recognise
 
 logger = logging.getLogger("kiwi_spacy")
 
@@ -31,7 +30,7 @@ def create_corpus(
 ) -> Callable[[Language], Iterator[Example]]:
     """Return a function that yields an Example a note.
 
-    path (str): A brat folder, or a .jsonl, .spacy or .bio file; several are joined by a comma.
+    path (str): A folder or file of any format of `registry.FORMATS`; several are joined by a comma.
     schema (str | None): A schema file of the user's own.
     text_dir (str | None): Where the texts of .ann files are.
     notes, without (str | None): Files of note names, one a line, to keep or to leave out.
@@ -74,30 +73,16 @@ def read_examples(
 
 
 def read_docs(path: Path, nlp: Language, schema: Schema, text_dir: Path | None = None) -> Iterator[Doc]:
-    """Yield the Docs of one folder or file; its problems are logged as warnings."""
-    if not path.exists():
-        raise FormatError(f"No notes at '{path}': neither a brat folder nor a .jsonl, .spacy or .bio file.")
-    if path.is_dir():
-        for note in read_folder(path, text_dir, schema=schema):
-            if isinstance(note, Failure):
-                logger.warning("%s", note.reason)
-            else:
-                for problem in note.problems:
-                    logger.warning("%s", problem)
-                yield note_to_doc(nlp, note, schema)
-        return
-    readers: dict[str, Callable[[], Iterator[Doc | Failure]]] = {
-        ".jsonl": lambda: read_jsonl(path, nlp, schema),
-        ".spacy": lambda: iter(read_docbin(path, nlp)),
-        ".bio": lambda: read_bio(path, nlp, schema),
-    }
-    if path.suffix not in readers:
-        raise FormatError(f"'{path}' is of no known format: a brat folder, .jsonl, .spacy or .bio is.")
-    for doc in readers[path.suffix]():
-        if isinstance(doc, Failure):
-            logger.warning("%s", doc.reason)
+    """Yield the Docs of one folder or file of any format; its problems are logged as warnings."""
+    format = recognise(path)
+    assert format.read is not None
+    for item in format.read(Source(path, nlp, schema, text_dir)):
+        if isinstance(item, Failure):
+            logger.warning("%s", item.reason)
         else:
-            yield doc
+            for problem in item.problems:
+                logger.warning("%s", problem)
+            yield item.doc
 
 
 def cut(doc: Doc, max_words: int) -> list[Doc]:

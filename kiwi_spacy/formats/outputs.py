@@ -15,8 +15,8 @@ from ..contract import NOTE, get_modifiers, get_relations, get_score, has_role, 
 from ..errors import FormatError, KiwiError
 from ..schema import ROLES
 from .brat import write_brat
-from .docs import doc_to_record
-from .tables import open_docbin
+from .docbin import open_docbin
+from .jsonl import doc_to_record
 
 Format = Literal["brat", "jsonl", "docbin", "csv"]
 

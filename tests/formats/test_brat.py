@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import spacy
 
+from kiwi_spacy.contract import Failure as NoAnswer
+from kiwi_spacy.contract import set_failures, set_relations
 from kiwi_spacy.errors import FormatError
 from kiwi_spacy.formats.brat import BratNote, Failure, brat_lines, parse_ann, read_folder, report_lines, write_brat
 from kiwi_spacy.formats.docs import note_to_doc
@@ -37,16 +39,102 @@ def test_parse_ann_reads_events_by_their_triggers() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["A1\tNeg T1", "#1\tAnnotatorNotes T1\tx", "N1\tReference T1 U:C1\tx", "M1\tNeg T1", "*\tEquiv T1 T2", "# a note"]
+    "line, kind, name, value",
+    [("A1\tNegation T2", "attribute", "Negation", ""), ("M1\tNegated T2", "attribute", "Negated", ""),
+     ("A1\tNegation T2 no", "attribute", "Negation", "no"), ("#1\tAnnotatorNotes T2\tx\ty", "comment", "AnnotatorNotes", "x\ty"),
+     ("N1\tReference T2 U:C1\tx", "code", "Reference", "U:C1\tx")],
+    ids=["attribute", "old-attribute", "valued", "comment", "code"],
 )
-def test_parse_ann_passes_over_other_annotations(line: str) -> None:
-    note = read(T["T1"], T["T2"], line)
-    assert (len(note.spans), note.problems) == (2, [])
+def test_parse_ann_keeps_what_is_said_of_a_span(line: str, kind: str, name: str, value: str) -> None:
+    note = read(T["T2"], line)
+    assert [(r.target, r.kind, r.name, r.value) for r in note.remarks] == [("T2", kind, name, value)]
+    assert note.problems == []
+
+
+def test_an_attribute_that_the_schema_names_is_a_modifier_over_its_entity() -> None:
+    """Seen in 0.6.1: negation as an attribute vanished without a word."""
+    doc = note_to_doc(spacy.blank("en"), read(T["T2"], "A1\tNegation T2"), load_schema())
+    assert [(r.head.text, r.modifier.text, r.label) for r in doc._.relations] == [("fever", "fever", "negation")]
+    assert doc.ents[0]._.is_negated
+    assert brat_lines(doc) == ["T1\tproblem 3 8\tfever", "A1\tNegation T1"]
+
+
+def test_an_attribute_of_an_event_belongs_to_its_trigger() -> None:
+    note = read(T["T2"], "E1\tproblem:T2", "A1\tNegation E1")
+    assert [(r.target, r.modifier) for r in note.remarks] == [("T2", "negation")]
+
+
+def test_a_modifier_over_an_entity_stays_a_span_where_another_entity_has_it_too() -> None:
+    lines = [T["T2"], "T3\ttest 22 24\tCT", "A1\tNegation T2"]
+    doc = note_to_doc(spacy.blank("en"), read(*lines), load_schema())
+    test, (modifier,) = doc.ents[1], doc.spans["modifiers"]
+    set_relations(doc, [*((r.head, r.modifier, r.score) for r in doc._.relations), (test, modifier, 1.0)], load_schema())
+    again = note_to_doc(spacy.blank("en"), read(*brat_lines(doc)), load_schema())
+    assert [r.key for r in again._.relations] == [r.key for r in doc._.relations]
+    assert [r.head.text for r in again._.relations] == ["fever", "CT"]
+
+
+def test_what_is_said_of_spans_survives_brat_doc_brat() -> None:
+    lines = [
+        T["T1"], T["T2"], "R1\thasAttr Arg1:T2 Arg2:T1\t", "A1\tCertainty T2 high", "N1\tReference T2 UMLS:C0015967",
+        "#1\tAnnotatorNotes T1\tsure", '#2\tKiwiFailures T1\t[[9, 30, "out of memory"]]',
+        '#3\tKiwiProvenance T1\t{"engine": "bert"}', '#4\tKiwiProblems T1\t{"span snapped to tokens": 2}',
+    ]
+    doc = note_to_doc(spacy.blank("en"), read(*lines), load_schema())
+    assert sorted(brat_lines(doc)) == sorted(lines)
+    assert (doc._.provenance, doc._.problems) == ({"engine": "bert"}, {"span snapped to tokens": 2})
+    assert [(f.start_char, f.end_char, f.reason) for f in doc._.failures] == [(9, 30, "out of memory")]
+
+
+def test_an_empty_note_that_is_incomplete_says_so() -> None:
+    doc = spacy.blank("en")("fine")
+    set_failures(doc, [NoAnswer(0, 4, "out of memory")])
+    lines = brat_lines(doc)
+    assert lines == ['#1\tKiwiFailures T0\t[[0, 4, "out of memory"]]']
+    again = note_to_doc(spacy.blank("en"), read(*lines, text="fine"), load_schema())
+    assert again._.failures == doc._.failures
+
+
+_SPAN = "not a span: expected ID, TAB, 'label start end', TAB, text."
+CASES: dict[str, tuple[list[str], str, int, int]] = {
+    "underscore": (["T1\tproblem 0_0 8\tno fever"], f"n.ann, line 1: {_SPAN}", 0, 0),
+    "fraction": (["T1\tproblem 3.9 8\tfever"], f"n.ann, line 1: {_SPAN}", 0, 0),
+    "other-digits": (["T1\tproblem \u0663 \u0668\tfever"], f"n.ann, line 1: {_SPAN}", 0, 0),
+    "sign": (["T1\tproblem +3 8\tfever"], f"n.ann, line 1: {_SPAN}", 0, 0),
+    "5000-digits": (["T1\tproblem 3 " + "8" * 5000 + "\tfever"], f"n.ann, line 1: {_SPAN}", 0, 0),
+    "three-ends": ([T["T2"], T["T1"], "R1\tx A:T2 B:T1 C:T1"],
+                   "n.ann, line 3: not a link: expected ID, TAB, 'name Arg1:ID Arg2:ID'.", 2, 0),
+    "empty-end": ([T["T2"], "R1\tx A:T2 B:"], "n.ann, line 2: not a link: expected ID, TAB, 'name Arg1:ID Arg2:ID'.", 1, 0),
+    "id-twice": ([T["T2"], T["T1"].replace("T1", "T2")], "n.ann, line 2: T2 stands twice. The second is skipped.", 1, 0),
+    "link-id-twice": ([T["T2"], T["T1"], "R1\tx A:T2 B:T1", "R1\tx A:T2 B:T1"],
+                      "n.ann, line 4: R1 stands twice. Both are read.", 2, 1),
+    "equivalence": ([T["T2"], "*\tEquiv T2 T1"],
+                    "n.ann, line 2: * is an equivalence, which a Doc cannot hold. Link each of its spans by itself. "
+                    "Skipped.", 1, 0),
+    "free-comment": ([T["T2"], "# note"], "n.ann, line 2: # is a comment that belongs to no annotation. Skipped.", 1, 0),
+    "comment-on-link": ([T["T2"], T["T1"], "R1\tx A:T2 B:T1", "#1\tNote R1\tx"],
+                        "n.ann, line 4: #1 belongs to R1, which is no span, so a Doc cannot hold it. Skipped.", 2, 1),
+    "dangling-attribute": ([T["T2"], "A1\tNegation T9"], "n.ann, line 2: A1 points to T9, which is not there. Skipped.", 1, 0),
+    "attribute": ([T["T2"], "A1\tNegation"],
+                  "n.ann, line 2: not an attribute: expected ID, TAB, 'name ID' or 'name ID value'.", 1, 0),
+    "code": ([T["T2"], "N1\tReference T2"],
+             "n.ann, line 2: not a normalisation: expected ID, TAB, 'name ID source:code', TAB, text.", 1, 0),
+    "unknown-attribute": ([T["T2"], "A1\tSure T2 3", "A2\tSure T2 3"],
+                          "n.ann, line 2: attribute 'Sure=3' is no modifier by the schema (2 lines kept as remarks alone). "
+                          "Name it under 'attributes' of the schema, or leave it.", 1, 0),
+    "attribute-of-modifier": ([T["T3"], "A1\tNegation T3"],
+                              "n.ann, line 2: A1: 'severity' is no entity, so it takes no 'negation'. Correct A1, or change "
+                              "'attributes' of the schema. Kept as a remark alone.", 1, 0),
+    "bad-failures": ([T["T2"], "#1\tKiwiFailures T2\t[[0, 99, \"x\"]]"],
+                     "n.ann, line 2: #1 is no KiwiFailures comment as this package writes it. Delete the line, or write the "
+                     "file again. Skipped.", 1, 0),
+}
 
 
 @pytest.mark.parametrize(
     "lines, problem, spans, links",
     [
+        *CASES.values(),
         ([T["T2"], "R1\tx Arg1:T2 Arg2:T9"], "n.ann, line 2: R1 points to T9, which is not there. Skipped.", 1, 0),
         (["T1\tproblem 3 99\tfever"], "n.ann, line 1: T1 is at 3-99, but the note has 30 characters. Skipped.", 0, 0),
         (["T1\tproblem 8 3\tfever"], "n.ann, line 1: T1 is at 8-3, but the note has 30 characters. Skipped.", 0, 0),
@@ -67,7 +155,7 @@ def test_parse_ann_passes_over_other_annotations(line: str) -> None:
          "n.ann, line 3: R7: 'test' cannot take 'strength'. A test takes: "
          f"{', '.join(load_schema().allowed('test'))}. Correct R7, or allow the pair in the schema. Skipped.", 2, 0),
     ],
-    ids=["dangling", "outside", "reversed", "words", "pieces", "short", "label", "stray", "piece-reversed",
+    ids=[*CASES, "dangling", "outside", "reversed", "words", "pieces", "short", "label", "stray", "piece-reversed",
          "no-words", "event", "event-twice", "pair"],
 )
 def test_parse_ann_reports(lines: list[str], problem: str, spans: int, links: int) -> None:

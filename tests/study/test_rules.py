@@ -52,6 +52,8 @@ SLIPS = {
     "two entities": ("wrong-ends", 3, "fever, cough", [FEVER, ("problem", "cough"), LINK]),
     "two modifiers": ("wrong-ends", 3, "no mild", [NO, ("severity", "mild"), LINK]),
     "pair": ("pair", 3, "CT 5 mg", [("test", "CT"), ("strength", "5 mg"), LINK]),
+    "attribute": ("unknown-attribute", 2, "no fever", [FEVER, "A1\tSure T1 3"]),
+    "equivalence": ("left-out", 2, "no fever", [FEVER, "*\tEquiv T1 T2"]),
     "turned": ("turned-link", 3, "no fever", [NO, FEVER, LINK]),
     "link twice": ("repeated-link", 4, "no fever", [FEVER, NO, LINK, "R2\tx Arg1:T1 Arg2:T2"]),
     "far": ("far-link", 3, "no pain\n \nfever", [FEVER, NO, LINK]),
@@ -77,6 +79,8 @@ SLIPS = {
     "two names": ("split-name", 1, "DM (diabetes)", [("problem", "DM"), ("problem", "diabetes")]),
 }
 FINE = {
+    "attribute of the schema": ("unknown-attribute", "no fever", [FEVER, "A1\tNegation T1"]),
+    "comment on a span": ("left-out", "no fever", [FEVER, "#1\tAnnotatorNotes T1\tsure"]),
     "lines": ("unreadable-line", "no fever", [FEVER, "#1\tAnnotatorNotes T1\twhat is this"]),
     "offsets": ("outside-note", "no fever", ["T1\tproblem 3 8\tfever"]),
     "ids": ("repeated-id", "no fever", [FEVER, NO]),

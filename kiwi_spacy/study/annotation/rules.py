@@ -37,6 +37,8 @@ RULES: dict[str, str] = {
     "missing-end": "A link joins spans that are there.",
     "wrong-ends": "A link joins one entity and one modifier, never two of a kind.",
     "pair": "An entity takes only the modifiers that the schema allows it.",
+    "unknown-attribute": "An attribute says a modifier of the schema, or is kept as a remark alone.",
+    "left-out": "Equivalences, and comments on anything but a span, cannot be kept.",
     "turned-link": "A link names the entity first and the modifier second.",
     "repeated-link": "A link is written once.",
     "far-link": "A link seldom leaves its sentence, so one that crosses an empty line is worth a look.",
@@ -56,9 +58,9 @@ RULES: dict[str, str] = {
 }
 _WARNINGS = frozenset({
     "empty", "pieces", "no-words", "turned-link", "repeated-link", "unlinked", "repeated-span", "punctuation", "article",
-    "line-end", "part-of-word",
+    "line-end", "part-of-word", "left-out",
 })
-_HINTS = frozenset({"far-link", "cut-phrase", "split-name", "unmarked", "two-labels"})
+_HINTS = frozenset({"unknown-attribute", "far-link", "cut-phrase", "split-name", "unmarked", "two-labels"})
 
 # What to do about a problem that the reader reports; the others say it themselves.
 _MENDS: dict[ProblemKind, str] = {
