@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Literal, Protocol
 import srsly
 from spacy.tokens import Doc, DocBin
 
-from ..contract import NOTE, get_modifiers, get_relations, get_score, has_role, span_key
+from ..contract import NOTE, Relation, SpanKey, get_modifiers, get_relations, get_score, has_role, span_key
 from ..errors import FormatError, KiwiError
 from ..schema import ROLES
 from .brat import write_brat
@@ -179,10 +179,13 @@ def csv_rows(doc: Doc) -> list[list[Any]]:
     """Return the rows of a Doc, without the note's name: the columns after it of `CSV_COLUMNS`."""
     relations = get_relations(doc)
     linked = {relation.key[1] for relation in relations}
+    by_head: dict[SpanKey, list[Relation]] = {}
+    for relation in relations:
+        by_head.setdefault(relation.key[0], []).append(relation)
     rows = []
     for ent in doc.ents:
         left = [*span_key(ent), ent.text, get_score(ent), *(int(has_role(ent, role)) for role in ROLES)]
-        mine = [relation for relation in relations if span_key(relation.head) == span_key(ent)]
+        mine = by_head.get(span_key(ent), [])
         rows += [[*left, *_modifier_cells(r.modifier), r.score] for r in mine] or [[*left, *[None] * 6]]
     for modifier in get_modifiers(doc):
         if span_key(modifier) not in linked:

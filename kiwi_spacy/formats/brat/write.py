@@ -22,7 +22,8 @@ def brat_lines(doc: Doc) -> list[str]:
     spans: dict[tuple[int, int, str], Span] = {span_key(s): s for s in [*doc.ents, *get_modifiers(doc)]}
     ordered = sorted(spans.keys() - by_attribute, key=lambda key: (key[0], -key[1], key[2]))
     ids = {key: f"T{i}" for i, key in enumerate(ordered, 1)}
-    lines = [f"{ids[key]}\t{key[2]} {key[0]} {key[1]}\t" + _one_line(doc.text[key[0] : key[1]]) for key in ordered]
+    text = doc.text  # once: spaCy joins it of all words each time
+    lines = [f"{ids[key]}\t{key[2]} {key[0]} {key[1]}\t" + _one_line(text[key[0] : key[1]]) for key in ordered]
     links = [link for link in relations if span_key(link.modifier) in ids]
     for i, link in enumerate(links, 1):
         lines.append(f"R{i}\thasAttr Arg1:{ids[span_key(link.head)]} Arg2:{ids[span_key(link.modifier)]}\t")
