@@ -26,13 +26,30 @@ class Attribute:
 
 
 @dataclass(frozen=True)
+class OtherCode:
+    """A code that came next: how like the entity's words its term is, 0 to 1."""
+
+    code: str
+    name: str
+    score: float
+
+
+@dataclass(frozen=True)
 class Code:
-    """A code of a terminology for the entity; `system` is the terminology, such as "http://snomed.info/sct"."""
+    """A code of a terminology for the entity; `system` is the terminology, such as "http://snomed.info/sct".
+
+    `how` its `term` was found: the same words, an abbreviation spelt out, a drug by its parts, or like words. `others` are the
+    next codes, best first; `omop` is the concept's number in OMOP where the vocabulary has it.
+    """
 
     system: str
     code: str
     name: str
     score: float | None = None
+    how: Literal["exact", "abbreviation", "parts", "fuzzy"] | None = None
+    term: str | None = None
+    omop: int | None = None
+    others: tuple[OtherCode, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +101,7 @@ def fact_to_row(fact: Fact) -> dict[str, Any]:
     head["attributes"] = {label: [asdict(each) for each in group] for label, group in fact.attributes.items()}
     head["status"] = asdict(fact.status)
     head["section"] = asdict(fact.section) if fact.section else None
-    head["codes"] = [asdict(code) for code in fact.codes]
+    head["codes"] = [{**asdict(code), "others": [asdict(other) for other in code.others]} for code in fact.codes]
     head["status"]["evidence"] = list(head["status"]["evidence"])
     head["status"]["conflicts"] = list(head["status"]["conflicts"])
     return head
@@ -103,8 +120,12 @@ def fact_from_row(row: Mapping[str, Any]) -> Fact:
         "status": status,
         "section": FactSection(**row["section"]) if row["section"] else None,
         "attributes": {label: tuple(map(_attribute, group)) for label, group in row["attributes"].items()},
-        "codes": tuple(Code(**each) for each in row["codes"]),
+        "codes": tuple(map(_code, row["codes"])),
     })
+
+
+def _code(row: Mapping[str, Any]) -> Code:
+    return Code(**{**row, "others": tuple(OtherCode(**each) for each in row.get("others", ()))})
 
 
 def _attribute(row: Mapping[str, Any]) -> Attribute:
