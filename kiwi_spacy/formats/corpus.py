@@ -31,7 +31,7 @@ def create_corpus(
     """Return a function that yields an Example a note.
 
     path (str): A folder or file of any format of `registry.FORMATS`; several are joined by a comma.
-    schema (str | None): A schema file of the user's own.
+    schema (str | None): A schema file; by default the pipeline's own schema, or else the packaged one.
     text_dir (str | None): Where the texts of .ann files are.
     notes, without (str | None): Files of note names, one a line, to keep or to leave out.
     max_words (int | list[int]): Notes longer than so many tokens are cut at line ends; 0 leaves them whole. Of several
@@ -44,8 +44,8 @@ def create_corpus(
             return
         parts = [path] if Path(path).exists() else [part.strip() for part in str(path).split(",")]
         yield from read_examples(
-            nlp, [Path(part) for part in parts], load_schema(str(schema) if schema else None), text_dir=text_dir,
-            notes=notes, without=without, max_words=max_words,
+            nlp, [Path(part) for part in parts], load_schema(str(schema)) if schema else own_schema(nlp) or load_schema(),
+            text_dir=text_dir, notes=notes, without=without, max_words=max_words,
         )
 
     return read
@@ -70,6 +70,12 @@ def read_examples(
                         yield Example(_bare(piece), piece)
     if keep is not None and keep - found:
         logger.warning("%s: these notes are nowhere among the annotated: %s.", notes, ", ".join(sorted(keep - found)))
+
+
+def own_schema(nlp: Language) -> Schema | None:
+    """Return the schema of a pipeline's components, None where none of its pipes has one."""
+    schemas = (getattr(pipe, "schema", None) for _, pipe in nlp.pipeline)
+    return next((schema for schema in schemas if isinstance(schema, Schema)), None)
 
 
 def read_docs(path: Path, nlp: Language, schema: Schema, text_dir: Path | None = None) -> Iterator[Doc]:

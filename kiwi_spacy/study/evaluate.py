@@ -12,9 +12,9 @@ from spacy.training import Example
 
 from ..contract import NOTE, count_problem, get_modifiers, set_modifiers
 from ..errors import KiwiError
-from ..formats.corpus import read_examples
+from ..formats.corpus import own_schema, read_examples
 from ..run.annotate import annotate
-from ..schema import Schema, load_schema
+from ..schema import load_schema
 from ..scoring import Annotations, doc_annotations, format_table, score_notes
 
 RELATIONS = "kiwi_relations"  # the pipe that links given spans, in pipelines that have one
@@ -58,12 +58,6 @@ def evaluate(
         given = list(zip(gold_notes, linked, strict=True))
     scores = score_notes(zip(gold_notes, found, strict=True), known, given_gold=given)
     return {**scores.to_dict(), "problems": dict(sorted(problems.items())), "table": format_table(scores)}
-
-
-def own_schema(nlp: Language) -> Schema | None:
-    """Return the schema that a pipeline was trained with, None where none of its pipes has one."""
-    schemas = (getattr(pipe, "schema", None) for _, pipe in nlp.pipeline)
-    return next((schema for schema in schemas if isinstance(schema, Schema)), None)
 
 
 def links_given_spans(nlp: Language) -> str | None:

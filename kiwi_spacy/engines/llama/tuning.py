@@ -30,38 +30,9 @@ from .grammar import Grammar, State
 from .local import LocalLlama, choose_dtype
 from .markup import gold_answer, make_grammar, read_source, tag_texts
 from .prompts import Frame, make_frame
+from .settings import Settings
 from .tasks import MarkupTask
 from .weights import PACKAGED, load_base, load_tokenizer
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How an adapter is learned.
-
-    rank, alpha, dropout: Of LoRA, on every linear layer of every block. rate, tag_rate: Highest
-    learning rates of the adapter and of the tags' embeddings; both rise over the first `warmup` of
-    the steps and fall to zero by a half cosine. batch_tokens: Tokens a step, padding included.
-    save_every: Seconds between checkpoints. score_every: Epochs after which dev notes are annotated and the adapter that
-    finds their entities best is kept; 0 keeps the last. own_tags: Whether tags become tokens of their own. autocast:
-    Whether matrices are multiplied in bfloat16, weights kept in single precision. quantize: "nf4" holds the base in four
-    bits, on CUDA.
-    """
-
-    epochs: float = 3.0
-    rank: int = 32
-    alpha: int = 32
-    dropout: float = 0.0
-    rate: float = 1e-3
-    tag_rate: float = 1e-3
-    warmup: float = 0.05
-    weight_decay: float = 0.0
-    batch_tokens: int = 1500
-    seed: int = 0
-    save_every: float = 240
-    score_every: float = 0
-    own_tags: bool = True
-    autocast: bool = False
-    quantize: str | None = None
 
 
 @dataclass

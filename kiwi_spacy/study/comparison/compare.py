@@ -8,8 +8,8 @@ from typing import Any
 from spacy.language import Language
 
 from ...errors import KiwiError
+from ...formats.corpus import own_schema
 from ...schema import Schema
-from ..evaluate import own_schema
 from .figures import Result, evaluate_system
 from .report import build_report
 from .resources import describe_machine, measure
