@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from .. import __version__
 from ..errors import KiwiError
 
 if TYPE_CHECKING:  # each command imports what it needs, so that --help answers at once
@@ -19,8 +20,25 @@ if TYPE_CHECKING:  # each command imports what it needs, so that --help answers 
 
 app = typer.Typer(
     name="kiwi", help="Find problems, treatments, tests and drugs in clinical notes, with what modifies them.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False,  # locals hold note text
+    no_args_is_help=True, pretty_exceptions_show_locals=False,  # locals hold note text
+    epilog="Exit codes: 0, all is done; 1, some notes or files failed and are named, the others are done; 2, nothing could be "
+    "done as asked, and one line says what to mend.",
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"kiwi_spacy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Find problems, treatments, tests and drugs in clinical notes, with what modifies them."""
 
 
 class Device(str, Enum):
