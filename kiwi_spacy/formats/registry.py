@@ -18,9 +18,12 @@ from ..schema import Schema
 from .bio import encode_bio, lost_in_bio, read_bio
 from .brat import brat_lines, read_folder
 from .docbin import encode_docbin, read_docbin
+from .doccano import encode_doccano, read_doccano
 from .docs import note_to_doc
 from .failure import Failure
 from .jsonl import doc_to_record, json_line, lost_in_jsonl, read_jsonl
+from .label_studio import encode_label_studio, labelling_config, lost_in_label_studio, read_label_studio
+from .prodigy import encode_prodigy, read_prodigy
 from .rows import WHOLE_NOTE
 
 # notes: a folder with files of each note. lines: one file of a stretch of bytes a note, which another can follow at any time.
@@ -115,6 +118,23 @@ def _encode_brat(doc: Doc, schema: Schema) -> bytes:
     return "".join(line + "\n" for line in brat_lines(doc)).encode("utf-8")
 
 
+def _lines_of(path: Path) -> str:
+    """Return which format of JSON lines a file is, by the fields of its first object; ours where they do not say."""
+    try:
+        with path.open("rb") as file:
+            found = json.loads(next((raw for raw in file if raw.strip()), b"").decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return "jsonl"
+    if not isinstance(found, dict) or "modifiers" in found:
+        return "jsonl"
+    if "spans" in found:
+        return "prodigy"
+    entities = found.get("entities")
+    first = entities[0] if isinstance(entities, list) and entities else None
+    has_offsets = isinstance(first, dict) and "start_offset" in first
+    return "doccano" if has_offsets or "label" in found or "note" in found else "jsonl"
+
+
 _SPANS = frozenset({"entities", "modifiers", "note"})
 _LINKED = _SPANS | {"relations"}
 _NOTE_LEVEL = frozenset(WHOLE_NOTE)
@@ -129,6 +149,7 @@ FORMATS: dict[str, Format] = {
         Format(
             "jsonl", "our JSON lines: all that a note carries, an object a line", "lines", (".jsonl", ".ndjson"), ALL,
             _docs(read_jsonl), lambda doc, schema: json_line(doc_to_record(doc)), lost=lost_in_jsonl,
+            is_it=lambda path: _lines_of(path) == "jsonl",
         ),
         Format(
             "docbin", "spaCy's DocBin: all that a note carries", "docbin", (".spacy",), ALL,
@@ -137,6 +158,20 @@ FORMATS: dict[str, Format] = {
         Format(
             "bio", "BIO tags: a word and its tag a line, an empty line after a sentence", "lines", (".bio",), _SPANS,
             _docs(read_bio), lambda doc, schema: encode_bio(doc), lost=lost_in_bio,
+        ),
+        Format(
+            "label-studio", "Label Studio's JSON, with predictions or annotations, relations and choices", "array", (".json",),
+            _LINKED | _NOTE_LEVEL | {"scores", "remarks"}, _docs(read_label_studio), encode_label_studio,
+            lost=lost_in_label_studio, around=(b"[\n", b",\n", b"\n]\n"),
+            beside=lambda schema: {"label-config.xml": labelling_config(schema)},
+        ),
+        Format(
+            "doccano", "doccano's JSON lines, with relations", "lines", (".jsonl",), _LINKED | _NOTE_LEVEL, _docs(read_doccano),
+            encode_doccano, is_it=lambda path: _lines_of(path) == "doccano",
+        ),
+        Format(
+            "prodigy", "Prodigy's JSON lines, with tokens, spans and relations", "lines", (".jsonl",), _LINKED | _NOTE_LEVEL,
+            _docs(read_prodigy), encode_prodigy, is_it=lambda path: _lines_of(path) == "prodigy",
         ),
     )
 }
@@ -176,17 +211,6 @@ def recognise(path: Path) -> Format:
             return format
     known = ", ".join(sorted({suffix for format in readable if format.layout != "notes" for suffix in format.suffixes}))
     raise FormatError(f"'{path}' is of no known format: a folder of brat is, or a file that ends in {known}.")
-
-
-def first_object(path: Path) -> dict[str, object]:
-    """Return the first object of a file of JSON lines, or of a JSON list; empty where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            line = next((raw for raw in file if raw.strip() not in (b"", b"[")), b"")
-        found = json.loads(line.decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def note_name(doc: Doc) -> str:

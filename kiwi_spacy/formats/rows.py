@@ -116,3 +116,21 @@ def _lists(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _lists(each) for key, each in value.items()}
     return [_lists(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def note_rows(doc: Doc) -> dict[str, Any]:
+    """Return what holds of the whole note, {layer: rows}, for formats that have a place for other programs' data."""
+    return {name: rows for name in WHOLE_NOTE if (rows := LAYER[name].read(doc))}
+
+
+def add_note_rows(doc: Doc, found: Any) -> None:
+    """Put on a Doc what `note_rows` gave; nothing where it is absent.
+
+    RAISES (FormatError): It is of another form.
+    """
+    if found is None:
+        return
+    if not isinstance(found, dict) or any(name not in WHOLE_NOTE for name in found):
+        raise FormatError(f"'kiwi' must be an object with some of: {', '.join(WHOLE_NOTE)}")
+    for name, rows in found.items():
+        add_rows(doc, name, rows)
