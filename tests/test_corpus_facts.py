@@ -21,7 +21,7 @@ WORDS = {
     "condition": {"-", "conditional", "hypothetical"},
     "use": {"-", "taking", "stopped", "planned", "refused", "allergy"},
 }
-# Of what the first run reached, with entities and links given; the rest is what a change may cost before it is asked about.
+# What the rules reach, less a little: a change that costs more is to be looked at.
 ACCURACY = {"certainty": 0.985, "time": 0.97, "experiencer": 0.985, "condition": 0.985, "use": 0.94}
 
 

@@ -152,6 +152,9 @@ def _named_month(text: str, anchor: date | None, order: Order, tables: Tables) -
             if found and not match["year"] and match["day"].startswith("0") and text.startswith(match["month"]):
                 return (*found, f"{_century(int(match['day']), anchor, tables)}-{number}")
             return found
+    # "14-Mar-24" as laboratory systems print it; with spaces the last number may be a time.
+    if match := re.fullmatch(rf"(\d{{1,2}})-({month})-(\d\d)", text):
+        return _valid(_century(int(match[3]), anchor, tables), int(tables.code("months", match[2]) or ""), int(match[1]))
     if match := re.fullmatch(rf"(?:month of )?({month})\.?(?:,? (?:of )?(\d{{4}}))?", text):
         return (f"{match[2] or 'XXXX'}-{tables.code('months', match[1])}",)
     return None

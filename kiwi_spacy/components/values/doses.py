@@ -84,9 +84,10 @@ def parse_strength(words: str, *, tables: Tables | None = None) -> Strength | No
     if re.search(r"\d-\d", text):
         return None
     if found := _concentration(text, tables):
-        amount, per = found
-        return Strength(words, (amount,), per)
+        return Strength(words, (found[0],), found[1])
     parts = [_amount(part, tables) for part in text.split("/")]
+    # "200 mg/40 mg/5 mL": what is measured by volume holds the ingredients.
+    per = parts.pop() if len(parts) > 2 and parts[-1] and parts[-1].unit in ("mL", "L") else None
     read = tuple(part for part in parts if part is not None)
     if len(read) < len(parts) or len(parts) > 4 or any(part.comparator or part.approximate for part in read):
         return None
@@ -102,7 +103,10 @@ def parse_strength(words: str, *, tables: Tables | None = None) -> Strength | No
         read = tuple(replace(part, unit=units[-1]) for part in read)
     elif not all(units):
         return None
-    return Strength(words, read)
+    # Every ingredient beside a volume must have its own unit, and none may be a volume itself.
+    if per and (per.high is not None or any(part.unit in (None, "mL", "L") for part in read)):
+        return None
+    return Strength(words, read, per)
 
 
 def parse_dose(words: str, *, tables: Tables | None = None) -> Dose | None:
@@ -123,8 +127,7 @@ def parse_dose(words: str, *, tables: Tables | None = None) -> Dose | None:
     if match := _dose_code(tables).search(text):
         code, text = tables.code("dose_codes", match[1]), text[: match.start()]
     text = re.sub(r"^an? (?=[a-z])", "1 ", figures(text, fractions=True, tables=tables))
-    # "one (1) tablet"
-    text = _millions(re.sub(rf"^({NUMBER}) \(\1\)", r"\1", text))
+    text = _millions(text)
     per = None
     found = _amount(text, tables)
     if found is None and (concentration := _concentration(text, tables)):

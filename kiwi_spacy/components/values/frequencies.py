@@ -174,13 +174,19 @@ def _part(text: str, at: int, tables: Tables) -> tuple[Timing, int] | None:
 
 
 def _repeats(text: str, at: int, tables: Tables) -> tuple[Timing, int] | None:
-    """ "q4-6h", "every 3 days", "2-3 times a day", "3x/week"."""
+    """ "q4-6h", "every 3 days", "2-3 times a day", "3x/week", "x3/day", "bid-tid"."""
     every, times = _repeat_patterns(tables)
     if match := every.match(text, at):
         low, high = parse_number(match["low"]), parse_number(match["high"]) if match["high"] else None
         if not low or (high is not None and high <= low):
             return None
         return Timing(frequency=1, period=low, period_max=high, period_unit=tables.code("periods", match["unit"])), match.end()
+    if match := _between(tables).match(text, at):
+        low_, high_ = (_frequency(tables.code("frequencies", words) or "") for words in match.group(1, 2))
+        alike = (low_.period, low_.period_unit) == (high_.period, high_.period_unit)
+        if not alike or not low_.frequency or not high_.frequency or low_.frequency >= high_.frequency:
+            return None
+        return replace(low_, frequency_max=high_.frequency), match.end()
     if match := times.match(text, at):
         fewest, most = int(match["low"]), int(match["high"]) if match["high"] else None
         if not fewest or (most is not None and most <= fewest):
@@ -196,14 +202,23 @@ def _times_words(tables: Tables) -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=8)
+def _between(tables: Tables) -> re.Pattern[str]:
+    """ "bid-tid", "b.i.d. to t.i.d.": two phrases that say how often."""
+    often = tables.either("frequencies")
+    return re.compile(rf"({often}) ?(?:-|to) ?({often})(?![a-z\d])")
+
+
+@lru_cache(maxsize=8)
 def _repeat_patterns(tables: Tables) -> tuple[re.Pattern[str], re.Pattern[str]]:
     periods = tables.either("periods")
     every = rf"(?:q|every|each) ?(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?-?(?P<unit>{periods})(?![a-z\d])"
     per = r"(?:an?|per|each|every|/|in an?|in) ?(?:(?P<many>\d{1,3}) )?"
     number = r"(?P<low>\d{1,2})(?: ?(?:-|to|or) ?(?P<high>\d{1,2}))?"
-    times = rf"{number} ?(?:times?(?![a-z])|x)? ?(?:{per})?(?P<unit>{periods})(?![a-z\d])"
-    # A bare "3 days" is no frequency, and "2 daily" may be two tablets: there must be "times", "x" or "/" in it.
-    times = rf"(?=\d{{1,2}}(?: ?(?:-|to|or) ?\d{{1,2}})? ?(?:times?|x|/)){times}"
+    times = rf"(?:x ?)?{number} ?(?:times?(?![a-z])|x)? ?(?:{per})?(?P<unit>{periods})(?![a-z\d])"
+    # A bare "3 days" is no frequency, and "2 daily" may be two tablets: there must be "times", "x" or "/" in it. "x3" is a number
+    # of doses unless a period follows: "x3/day".
+    several = r"\d{1,2}(?: ?(?:-|to|or) ?\d{1,2})?"
+    times = rf"(?={several} ?(?:times?|x|/)|x ?{several} ?(?:/|per\b|an?\b)){times}"
     return re.compile(every), re.compile(times)
 
 

@@ -46,7 +46,7 @@ class NoValue(Record):
 
 @dataclass(frozen=True)
 class Trend(Record):
-    """Results in the order in which they are written."""
+    """Results in the order in which they were taken."""
 
     tag: ClassVar[str] = "trend"
     values: tuple[Quantity | Ratio | Qualitative, ...]
@@ -165,6 +165,9 @@ def parse_reference(words: str, *, tables: Tables | None = None) -> Range | None
         if re.match(re.escape(prefix) + r"[ :=]", text.lower()):
             text = text[len(prefix) :].lstrip(" :=.")
             break
+    if match := re.fullmatch(rf"-({NUMBER}) ?(?:to|-) ?([-+]?) ?({NUMBER})", text):
+        low, high = -(parse_number(match[1]) or 0), (parse_number(match[3]) or 0) * (-1 if match[2] == "-" else 1)
+        return Range(low, high) if low < high else None
     amount = parse_amount(figures(text, tables=tables), "result", tables=tables)
     if amount is None or amount.approximate:
         return Range(code=code) if (code := tables.code("results", text)) else None
@@ -193,8 +196,11 @@ def interpret(value: Value, reference: Range | None, flag: str | None = None, *,
     if isinstance(value, Qualitative):
         if meaning := tables.code("meanings", value.code):
             return meaning
-        if reference and reference.code == value.code:
-            return "N"
+        if reference and reference.code:
+            if reference.code == value.code:
+                return "N"
+            kinds = tables.code("opposites", reference.code), tables.code("opposites", value.code)
+            return "A" if kinds == ("normal", "abnormal") else None
     if not isinstance(value, Quantity) or reference is None or reference.code:
         return None
     if value.unit and reference.unit and value.unit != reference.unit:
@@ -233,6 +239,10 @@ def _one(text: str, tables: Tables) -> Value | None:
     """A single value that takes the whole text."""
     if code := tables.code("results", text):
         return Qualitative(code)
+    # "mildly elevated" is elevated.
+    if match := _degree(tables).fullmatch(text):
+        code = tables.code("results", match[1])
+        return Qualitative(code) if code and tables.code("meanings", code) in ("H", "L", "A") else None
     if re.fullmatch(r"[1-5][+-]/5", text):
         return Qualitative(text)
     if reason := tables.code("no_value", text):
@@ -248,6 +258,11 @@ def _one(text: str, tables: Tables) -> Value | None:
         if amount
         else None
     )
+
+
+@lru_cache(maxsize=8)
+def _degree(tables: Tables) -> re.Pattern[str]:
+    return re.compile(rf"(?i){tables.either('degrees')} (.+)")
 
 
 def _ratio(text: str, tables: Tables) -> Ratio | None:
@@ -275,6 +290,15 @@ def _trend(text: str, tables: Tables) -> Trend | None:
         text = re.sub(rf"(?<=\d) ?> ?(?={NUMBER})", " -> ", text)
     if match := re.fullmatch(r"from (.+) to (.+)", text, re.IGNORECASE):
         parts = [match[1], match[2]]
+    elif match := re.fullmatch(
+        r"([^,]+?),? ((?:trending )?(?:up|down)|increased|decreased|improved|worsened) from (.+)", text, re.IGNORECASE
+    ):
+        parts = [match[3], match[1]]
+        move = {"up": 1, "increased": 1, "down": -1, "decreased": -1}.get(match[2].lower().removeprefix("trending "), 0)
+        before, after = (_one(part, tables) for part in parts)
+        # "8.1, up from 9.4" contradicts itself.
+        if move and isinstance(before, Quantity) and isinstance(after, Quantity) and (after.value - before.value) * move <= 0:
+            return None
     else:
         parts = re.split(r" ?[-=]+> ?|,? then ", text)
     values = [_one(part, tables) for part in parts]
@@ -335,11 +359,14 @@ def _qualifiers(text: str, tables: Tables) -> tuple[str, str, bool]:
 
 @lru_cache(maxsize=8)
 def _qualifier(tables: Tables) -> re.Pattern[str]:
-    return re.compile(rf"(?i)(?<=[^ ,])[ ,]+{tables.either('qualifiers', 'oxygen')}$")
+    flow = rf"(?:on|with|@) ?{NUMBER} ?(?:l|lpm|liters?|l/min) {tables.either('oxygen')}"
+    return re.compile(rf"(?i)(?<=[^ ,])[ ,]+(?:{tables.either('qualifiers', 'oxygen')}|{flow})$")
 
 
 def _flag(text: str) -> tuple[str, str | None]:
-    """The text without the flag after a number and its unit. A bare L after a number stays: it may be a litre."""
+    """The text without the flag before a number, or after it and its unit. A bare L after a number stays: it may be a litre."""
+    if match := re.fullmatch(rf"(?P<letter>HH|LL|H|L) (?P<rest>{NUMBER}.*)", text):
+        return match["rest"], match["letter"]
     mark = r"[ ,;]*(?P<star>\*)|[ ,;]+(?P<letter>HH|LL|H|L|A|N)|[ ,;]+(?P<word>(?i:high|low|elevated|abnormal|normal))"
     if match := re.fullmatch(rf"(?P<rest>.*\d.*?)(?:{mark})", text):
         if match["star"]:

@@ -22,6 +22,7 @@ _FRACTIONS = {
     "¾": 0.75,
 }
 _MIXED = re.compile(r"(?<![\d/.,])(\d{1,4})(?: (1/2|1/3|2/3|1/4|3/4)(?![\d/.])| ?([½⅓⅔¼¾]))")
+_TWICE = re.compile(r"(?<![\d/.,])(\d{1,4}(?:\.\d+)?) ?\(\1\)(?=[ -]|$)")
 _SIGN = re.compile(r"[½⅓⅔¼¾]")
 _FRACTION = re.compile(r"(?<![\d/.,])(?:1/2|1/3|2/3|1/4|3/4)(?![\d/.])")
 _AND_A_HALF = re.compile(r"(?<![\d/.,])(\d{1,4}) and (?:an? |1[ -])?half\b")
@@ -68,6 +69,8 @@ def figures(text: str, *, fractions: bool = False, tables: Tables | None = None)
     text = _SIGN.sub(lambda match: written(_FRACTIONS[match[0]]), text)
     if fractions:
         text = _FRACTION.sub(lambda match: written(_FRACTIONS[match[0]]), text)
+    # "one (1) tablet", "every 8 (eight) hours"
+    text = _TWICE.sub(r"\1", text)
     text = _AND_A_HALF.sub(lambda match: written(int(match[1]) + 0.5), text)
     return _HALF.sub("0.5", text)
 

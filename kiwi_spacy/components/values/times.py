@@ -88,7 +88,11 @@ def _read(text: str, anchor: date | None, order: Order, tables: Tables) -> TimeV
 
 
 def _named_day(text: str, anchor: date | None, tables: Tables) -> TimeValue | None:
-    """ "yesterday", "last night", and with a clock time: "yesterday at noon"."""
+    """ "yesterday", "last night", "the next day", and with a clock time: "yesterday at noon"."""
+    if both := tables.code("context_days", text):
+        number, named = both.split()
+        offset = _signed(int(number), "d")
+        return TimeValue(text, "relative", offset=offset, part=None if named == "-" else named, event="context")
     days, part, time = tables.code("days", text), None, None
     if both := tables.code("days_with_part", text):
         days, part = both.split()
@@ -278,7 +282,7 @@ def _named(text: str, anchor: date | None, tables: Tables) -> TimeValue | None:
 def _duration(text: str, tables: Tables) -> TimeValue | None:
     """ "six weeks", "within 24 hours", "about a week", "x 4 days"."""
     comparator = None
-    text = re.sub(r"^(?:for|over|x|lasting|a total of|the first|the next|a period of) ?(?=[\d a~<>m])", "", text).strip()
+    text = re.sub(r"^(?:for|over|x|lasting|a total of|the first|first|the next|a period of) ?(?=[\d a~<>m])", "", text).strip()
     if match := re.match(rf"(within|{tables.either('comparators')})(?: the)? ?(?=[\da~])", text):
         comparator = "<=" if match[1] == "within" else tables.code("comparators", match[1])
         text = text[match.end() :]
