@@ -15,7 +15,7 @@ test: .venv/run .venv/dev
 	$(BIN)/python -m pytest
 
 lint: .venv/dev
-	$(BIN)/ruff check kiwi_spacy scripts tests benchmarks
+	$(BIN)/ruff check kiwi_spacy scripts recipes tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

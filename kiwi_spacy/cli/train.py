@@ -1,4 +1,4 @@
-"""`kiwi train`: training a pipeline by a config."""
+"""`kiwi train`, `kiwi package`, `kiwi vote` and `kiwi unlabelled`: pipelines of one's own, and notes to train them on."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import KiwiError
-from .common import Device, OnDevice, app, one_line, without_text
+from .common import Device, OnDevice, SchemaFile, app, one_line, without_text
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -55,3 +55,61 @@ def _overrides(args: list[str]) -> dict[str, Any]:
         except ValueError:
             found[key] = value
     return found
+
+
+@app.command()
+def package(
+    trained: Annotated[Path, typer.Argument(metavar="PIPELINE", help="The folder of a trained pipeline.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the wheel.")],
+    name: Annotated[str, typer.Option("--name", help="Its name without the language: site_bert is installed as en_site_bert.")],
+    version: Annotated[str, typer.Option("--version", help="Its version, such as 1.0.0.")],
+    card: Annotated[Path | None, typer.Option("--card", help="A Markdown file that becomes its README.")] = None,
+    author: Annotated[str, typer.Option("--author", help="Who made it.")] = "",
+) -> None:
+    """Build the wheel of a trained pipeline, which pip installs anywhere; no path of this machine is in it."""
+    with one_line():
+        from ..train.package import package as run
+
+        with without_text():
+            wheel = run(trained, name, version, output, card=card, author=author)
+    typer.echo(f"{wheel}: {wheel.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command()
+def vote(
+    texts: Annotated[Path, typer.Argument(metavar="TEXTS", help="Folder of the notes' .txt.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER...", help="What each system found, .ann files; ties go to the first.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the joined notes and annotations.")],
+    schema: SchemaFile = None,
+) -> None:
+    """Join what several systems found in the same notes into annotations to train on."""
+    with one_line():
+        from ..schema import load_schema
+        from ..train.vote import join_folders
+
+        with without_text():
+            number, left_out = join_folders(texts, output, folders, load_schema(str(schema) if schema else None))
+    for line in left_out:
+        typer.echo(line, err=True)
+    typer.echo(f"{number} notes in {output}")
+    if left_out:
+        raise typer.Exit(1)
+
+
+@app.command()
+def unlabelled(
+    texts: Annotated[Path, typer.Argument(metavar="TEXTS", help="A .jsonl(.gz) file with id and text, or a folder of .txt.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the notes.")],
+    number: Annotated[int, typer.Option("--number", min=1, help="How many to draw.")] = 420,
+    least: Annotated[int, typer.Option("--least", min=0, help="Characters of the shortest.")] = 900,
+    most: Annotated[int, typer.Option("--most", min=1, help="Characters of the longest.")] = 3200,
+) -> None:
+    """Draw unlabelled texts as notes, for systems to annotate and `kiwi vote` to join."""
+    with one_line():
+        from ..train.unlabelled import draw_notes
+
+        with without_text():
+            written, of = draw_notes(texts, output, number=number, least=least, most=most)
+    typer.echo(f"{written} of {of} texts in {output}")

@@ -30,7 +30,8 @@ def test_entry_point_loads(entry: object) -> None:
 def test_wheel_of_a_trained_pipeline_gives_the_same_without_its_backbone(
     trained: Path, tiny_nlp: Language, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "scripts/package.py", str(trained), "tiny_kiwi", "1.2.3", str(tmp_path)]
+    named = ["--name", "tiny_kiwi", "--version", "1.2.3", "--output", str(tmp_path)]
+    command = [sys.executable, "-m", "kiwi_spacy.cli", "package", str(trained), *named]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:

@@ -1,6 +1,6 @@
 """Average two adapters of one run of tuning, such as the ends of two of its cycles, weight by weight.
 
-    python scripts/average_adapters.py FIRST_PIPELINE SECOND_PIPELINE PART OUTPUT_PIPELINE
+    python recipes/average_adapters.py FIRST_PIPELINE SECOND_PIPELINE PART OUTPUT_PIPELINE
 
 PART (0 to 1) is the second's. Both are pipelines of `kiwi train configs/llama.cfg`, the second begun from the first by `--base`:
 adapters that began apart have nothing in common to be averaged. The head that foresees tags stays the second's: `kiwi train

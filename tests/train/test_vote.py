@@ -1,10 +1,11 @@
 """Annotations of several systems joined to train on."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from kiwi_spacy.cli import app
 from kiwi_spacy.formats.brat import BratNote, read_folder
 
 TEXT = "No chest pain today. Lasix 20 mg, then CT of the head and MRI."
@@ -36,8 +37,8 @@ def test_most_votes_win_and_links_follow_the_chosen_entities(tmp_path: Path) -> 
     (tmp_path / "texts" / "b.txt").write_text("Lasix")
     (tmp_path / "first" / "b.ann").write_text("T1\tdrug 0 5\tLasix\n")  # which the others lack
     folders = [str(tmp_path / name) for name in systems]
-    command = [sys.executable, "scripts/vote.py", str(tmp_path / "texts"), str(tmp_path / "out"), *folders]
-    told = subprocess.run(command, check=True, capture_output=True, text=True)
+    told = CliRunner().invoke(app, ["vote", str(tmp_path / "texts"), *folders, "--output", str(tmp_path / "out")])
+    assert told.exit_code == 1  # a note is left out, and named
     assert told.stdout.startswith("1 notes") and "b: not annotated by all" in told.stderr
     (note,) = read_folder(tmp_path / "out")
     assert isinstance(note, BratNote) and not note.problems
@@ -55,8 +56,8 @@ def test_unlabelled_texts_become_notes_of_shorter_lines(tmp_path: Path) -> None:
     text = " ".join(f"Sentence number {i} is here." for i in range(60))
     rows = [{"id": f"a/{i}", "text": text if i else "Short."} for i in range(5)]
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    command = [sys.executable, "scripts/unlabelled.py", str(tmp_path / "texts.jsonl"), str(tmp_path / "out"), "--number", "3"]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    args = ["unlabelled", str(tmp_path / "texts.jsonl"), "--output", str(tmp_path / "out"), "--number", "3"]
+    told = CliRunner().invoke(app, args).stdout
     assert told.startswith("3 of 4 texts")
     written = sorted((tmp_path / "out").glob("*.txt"))
     assert len(written) == 3 and written[0].name.startswith("a_")

@@ -1,29 +1,28 @@
-"""Join what several systems found in the same notes into annotations to train on: the teacher of a smaller set of gold notes.
+"""Join what several systems found in the same notes into annotations to train on.
 
-    python scripts/vote.py TEXTS OUTPUT FIRST SECOND [MORE ...]
-
-TEXTS holds the notes' .txt, the others an .ann a note, such as `kiwi extract --format brat` writes. Entities that most systems
-agree on come first; one that a single system found stays where another marked something that overlaps it. Ties go to the
-system named first, whose modifiers and links are kept, led to the entities that were chosen. OUTPUT is a brat folder with both.
+Entities that most systems agree on come first; one that a single system found stays where another marked something that
+overlaps it. Ties go to the system named first, whose modifiers and links are kept, led to the entities that were chosen.
 """
 
 import shutil
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from kiwi_spacy.formats.brat import BratNote, read_folder, write_brat
-from kiwi_spacy.formats.docs import fill_doc, make_doc
-from kiwi_spacy.schema import Schema, load_schema
-from kiwi_spacy.tokenizer import create_tokenizer
+from ..errors import KiwiError
+from ..formats.brat import BratNote, read_folder, write_brat
+from ..formats.docs import fill_doc, make_doc
+from ..schema import Schema
+from ..tokenizer import create_tokenizer
 
 Found = tuple[int, int, str]  # start, end, label
 
 
 def overlap(a: Found, b: Found) -> bool:
+    """Whether two entities share a character."""
     return a[0] < b[1] and b[0] < a[1]
 
 
@@ -51,29 +50,31 @@ def join(notes: list[BratNote], nlp: Language, schema: Schema) -> Doc:
     return fill_doc(make_doc(nlp, notes[0].text), kept, links, schema)
 
 
-def main(texts: Path, output: Path, folders: list[Path]) -> None:
-    """Write the joined annotations; a note that a system lacks, or that cannot be read, is named and left out."""
-    schema, nlp = load_schema(), spacy.blank("en")
+def join_folders(texts: Path, output: Path, folders: Sequence[Path], schema: Schema) -> tuple[int, list[str]]:
+    """Write the joined annotations, a brat folder with the texts.
+
+    texts (Path): A folder of the notes' .txt. folders (Sequence[Path]): Each system's .ann files, at least two.
+    RETURNS: How many notes were written; and a line for each that a system lacks, or that cannot be read.
+    RAISES (KiwiError): There are fewer than two systems.
+    """
+    if len(folders) < 2:
+        raise KiwiError("A vote needs the folders of at least two systems.")
+    nlp = spacy.blank("en")
     nlp.tokenizer = create_tokenizer()(nlp)
     found: list[dict[str, BratNote]] = []
+    left_out: list[str] = []
     for folder in folders:
         found.append({})
-        for note in read_folder(folder, texts):
+        for note in read_folder(folder, texts, schema=schema):
             if isinstance(note, BratNote):
                 found[-1][note.name] = note
             else:
-                print(note.reason, file=sys.stderr)
+                left_out.append(note.reason)
     names = set(found[0]).intersection(*found[1:])
-    for name in sorted(set().union(*found) - names):
-        print(f"{name}: not annotated by all. Left out.", file=sys.stderr)
+    left_out += [f"{name}: not annotated by all. Left out." for name in sorted(set().union(*found) - names)]
     for name in sorted(names):
         path = output / f"{name}.ann"
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_brat(join([notes[name] for notes in found], nlp, schema), path)
         shutil.copyfile(texts / f"{name}.txt", output / f"{name}.txt")
-    print(f"{len(names)} notes in {output}")
-
-
-if __name__ == "__main__":
-    if len(sys.argv) < 5:
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[2]), [Path(part) for part in sys.argv[3:]])
+    return len(names), left_out
