@@ -21,6 +21,7 @@ from .docbin import encode_docbin, read_docbin
 from .doccano import encode_doccano, read_doccano
 from .docs import note_to_doc
 from .failure import Failure
+from .inception import encode_inception, read_inception, type_system
 from .jsonl import doc_to_record, json_line, lost_in_jsonl, read_jsonl
 from .label_studio import encode_label_studio, labelling_config, lost_in_label_studio, read_label_studio
 from .prodigy import encode_prodigy, read_prodigy
@@ -172,6 +173,10 @@ FORMATS: dict[str, Format] = {
         Format(
             "prodigy", "Prodigy's JSON lines, with tokens, spans and relations", "lines", (".jsonl",), _LINKED | _NOTE_LEVEL,
             _docs(read_prodigy), encode_prodigy, is_it=lambda path: _lines_of(path) == "prodigy",
+        ),
+        Format(
+            "inception", "INCEpTION: a folder of UIMA CAS XMI, by dkpro-cassis", "notes", (".xmi",),
+            _LINKED | _NOTE_LEVEL | {"scores"}, _docs(read_inception), encode_inception, beside=type_system, extra="inception",
         ),
     )
 }

@@ -1,6 +1,8 @@
 """Formats of annotation tools: round trips, what they lose, and what is refused."""
 
 import json
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from spacy.tokens import Doc
 
 from kiwi_spacy.contract import Failure as NoAnswer
 from kiwi_spacy.contract import count_problem, get_remarks, set_failures, set_provenance
+from kiwi_spacy.errors import FormatError
 from kiwi_spacy.formats.convert import convert, write_docs
 from kiwi_spacy.formats.failure import Failure
 from kiwi_spacy.formats.jsonl import doc_to_record, record_to_doc
@@ -173,3 +176,29 @@ def test_links_may_be_drawn_from_the_modifier(blank: Language, tmp_path: Path) -
     (tmp_path / "n.jsonl").write_text(json.dumps(record))
     (doc,) = read("doccano", tmp_path / "n.jsonl", blank)
     assert [(r.head.text, r.modifier.text) for r in doc._.relations] == [("fever", "no")]
+
+
+def test_inception_counts_utf16_and_has_its_types_beside(blank: Language, tmp_path: Path) -> None:
+    write_docs([make(blank, "beyond-bmp")], tmp_path, "inception")
+    assert re.search(r'<custom:KiwiSpan [^>]*begin="6" end="14" label="problem"', (tmp_path / "b.xmi").read_text())
+    assert "webanno.custom.KiwiRelation" in (tmp_path / "TypeSystem.xml").read_text()
+
+
+def test_inception_refuses_a_character_that_xml_cannot_hold(blank: Language, tmp_path: Path) -> None:
+    doc = record_to_doc(blank, {"id": "n", "text": "a\x01"}, SCHEMA)
+    done = write_docs([doc, make(blank, "plain")], tmp_path, "inception")
+    assert (done.done, done.failed) == (1, ["n: character 1 is U+0001, which XML cannot hold. Write another format"])
+
+
+def test_inception_names_a_file_that_is_none(blank: Language, tmp_path: Path) -> None:
+    write_docs([make(blank, "nothing-found")], tmp_path, "inception")
+    (tmp_path / "a.xmi").write_text("<SECRET>")
+    failure, doc = read("inception", tmp_path, blank)
+    assert failure.name == "a" and failure.reason.startswith("a.xmi: no UIMA CAS XMI of these types (")
+    assert ("SECRET" in failure.reason, doc.text) == (False, "fine")
+
+
+def test_inception_says_which_extra_is_missing(blank: Language, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cassis", None)
+    with pytest.raises(FormatError, match=r"pip install 'kiwi-spacy\[inception\]'"):
+        read("inception", tmp_path, blank)
