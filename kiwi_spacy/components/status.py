@@ -83,6 +83,8 @@ def derive_status(
         chosen["certainty"] = replace(chosen["use"], axis="certainty", value="absent")
     if _value(chosen, "use") in ("taking", "planned") and chosen["use"].source == "cue" and "time" in chosen:
         conflicts.append(chosen.pop("time"))  # "history of fibrillation, on apixaban"
+    if _value(chosen, "use") == "allergy" and "time" in chosen and chosen["time"].source == "section":
+        conflicts.append(chosen.pop("time"))  # an allergy lasts; the reaction that is listed with it is past
     values: dict[str, Any] = {axis: _value(chosen, axis) for axis in AXES}
     said_so = {value for value in values.values() if value is not None}
     return Status(
