@@ -8,7 +8,7 @@ from pathlib import Path
 import spacy
 from spacy.tokens import Doc, Span
 
-from kiwi_spacy.show.page import render_html, summary_table
+from kiwi_spacy.show import render_html, summary_table
 
 PIPELINES = ("en_kiwi_bert", "en_kiwi_llama")
 NOTE = Path(__file__).parent.parent / "corpus" / "test" / "outpatient-12.txt"

@@ -57,7 +57,7 @@ def show(
 ) -> None:
     """Show what a pipeline finds in one note."""
     with one_line():
-        from ..show.page import render_html, summary_table
+        from ..show import render_html, summary_table
 
         nlp = load_pipeline(pipeline, device)
         with without_text():

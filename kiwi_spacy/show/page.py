@@ -1,19 +1,21 @@
-"""Show a Doc: an offline HTML page, displaCy in a notebook, or a plain-text table."""
+"""Show a Doc as an HTML page that needs no network."""
 
 import base64
 import hashlib
 import re
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Iterator
 from html import escape
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
 
-from spacy import displacy
 from spacy.tokens import Doc, Span
 
-from ..contract import MODIFIERS, entity_modifiers, get_modifiers, get_provenance, get_relations, get_score, has_role, span_key
-from ..schema import ROLES, Schema, load_schema
+from ..contract import get_modifiers, get_provenance, get_relations, get_score, span_key
+from ..schema import Schema, load_schema
+from .words import described, flags, flat
 
-FLAGS = {role: role.replace("_", " ") for role in ROLES}
 _GREY = "#cccccc"
 _TEXT = 20  # px: a line of the note without what stands above and below it
 _LANE = 13  # px: one underline and the small label below it
@@ -21,75 +23,8 @@ _ROW = 10  # px: one row of the small labels above entities
 _CURVES = 22  # px: room for the curves of a line
 _TAG_WIDTH = 0.62  # width of a character of a small label, as a share of one of the note
 
-# Curves need the places of words on the screen, which only the browser knows. Without script, or
-# on paper, what they say stands in the titles and in the table.
-_SCRIPT = """
-(function () {
-  var svg = document.getElementById('links'), paths = svg.querySelectorAll('path');
-  function first(key) { return document.querySelector('[data-key="' + key + '"]'); }
-  function draw() {
-    var base = svg.getBoundingClientRect();
-    function end(piece, box, edge, rise) {  // from a word up, and along above the small labels to `edge`
-      var x = box.left + Math.min(box.width / 2, 14) - base.left, y = box.top - base.top;
-      var peak = y - ROW * piece.closest('.line').dataset.rows - 4 - rise;
-      var turn = Math.max(-4, Math.min(4, edge - x));
-      return ['M', x, y, 'V', peak + 4, 'Q', x, peak, x + turn, peak, 'H', edge].join(' ');
-    }
-    paths.forEach(function (path) {
-      var head = first(path.dataset.head), modifier = first(path.dataset.modifier);
-      if (!head || !modifier) { return; }
-      var h = head.getClientRects()[0], m = modifier.getClientRects()[0], below = h.top - m.top;
-      var middle = (h.left + m.left) / 2 - base.left, rise = Math.min(16, Math.sqrt(Math.abs(h.left - m.left)) * 0.65);
-      var level = Math.abs(below) < 9;  // else out at the right of one line, and in at the left of the other
-      path.setAttribute('d',
-        end(head, h, level ? middle : below > 0 ? 0 : base.width, level ? rise : 16) + ' ' +
-        end(modifier, m, level ? middle : below > 0 ? base.width : 0, level ? rise : 16));
-    });
-  }
-  document.addEventListener('mouseover', function (event) {
-    for (var keys = [], piece = event.target; piece; piece = piece.parentElement) { keys.push(piece.dataset.key); }
-    paths.forEach(function (path) {
-      path.classList.toggle('on', keys.includes(path.dataset.head) || keys.includes(path.dataset.modifier));
-    });
-  });
-  window.addEventListener('resize', draw);
-  draw();
-})();
-""".replace("ROW", str(_ROW))
-
-_STYLE = """
-:root { color-scheme: light dark; --page: #ffffff; --ink: #1a1a1a; --faint: #666666; --rule: #dddddd; }
-body { margin: 2rem auto; max-width: 70rem; padding: 0 1rem; background: var(--page); color: var(--ink);
-  font: 16px/1.5 Arial, Helvetica, sans-serif; } /* fonts of equal height, on which the labels' places rest */
-h1 { font-size: 1.3rem; } h2 { font-size: 1.05rem; margin-top: 2rem; }
-.note { position: relative; isolation: isolate; padding: 1rem 4rem 1rem 0; }
-.line { position: relative; white-space: pre-wrap; overflow-wrap: anywhere; }
-#links { position: absolute; z-index: -1; left: 0; top: 0; width: 100%; height: 100%; pointer-events: none; }
-#links path { fill: none; stroke: var(--dark); stroke-width: 1.3; }
-#links path.on { stroke-width: 3; }
-.ent { position: relative; background: var(--light); color: #111111; border-radius: 3px; padding: 1px 0; }
-.mod { position: relative; padding-top: 1px; border-bottom: 2px solid var(--dark); }
-.loose { border-bottom-style: dotted; }
-.ent[data-tag]::before, .mod[data-tag]::after { position: absolute; left: 0; font-size: 9px; line-height: 9px;
-  white-space: nowrap; content: attr(data-tag); background: var(--page); color: var(--ink); }
-.ent[data-tag]::before { top: calc(-9px - var(--up)); }
-.mod[data-tag]::after { top: calc(22px + var(--depth)); }
-.key { display: inline-block; margin: 0 .9rem .3rem 0; font-size: .85rem; }
-.key .ent, .key .mod { padding: 0 .3rem; }
-table { border-collapse: collapse; width: 100%; font-size: .85rem; }
-th, td { text-align: left; vertical-align: top; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--rule);
-  overflow-wrap: anywhere; }
-footer, .empty { color: var(--faint); font-size: .8rem; } footer { margin-top: 2rem; }
-@media screen and (prefers-color-scheme: dark) {
-  :root { --page: #16181b; --ink: #e6e6e6; --faint: #a0a0a0; --rule: #3a3d42; }
-  .mod, #links path { --dark: var(--light) !important; } /* beats the style attribute */
-}
-@media print {
-  :root { color-scheme: light; --ink: #000000; --faint: #444444; }
-  * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
-  #links { display: none; } tr, .key { break-inside: avoid; }
-}
-"""
+_SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+_STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 
 
 def render_html(doc: Doc, title: str = "", schema: Schema | None = None) -> str:
@@ -133,7 +68,7 @@ def render_html(doc: Doc, title: str = "", schema: Schema | None = None) -> str:
         f'<section aria-label="Legend">{_legend(ents, modifiers, schema)}</section>',
         '<section class="note" aria-label="Note">',
         *_lines(doc, ents, modifiers, heads, curved, schema),
-        f'<svg id="links" aria-hidden="true">{"".join(curves)}</svg>',
+        f'<svg id="links" data-row="{_ROW}" aria-hidden="true">{"".join(curves)}</svg>',
         "</section>",
         "<noscript><p class=empty>Links are drawn by a small script in this page. Without it, point at a "
         "modifier, or read the table.</p></noscript>",
@@ -155,16 +90,8 @@ def render_frame(doc: Doc, title: str = "", schema: Schema | None = None, *, hei
 
 
 def _text(text: str) -> str:
-    """Escape for HTML; control characters, which HTML forbids, show as the replacement character."""
-    return escape(re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "\ufffd", text), quote=True)
-
-
-def _flat(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _flags(ent: Span) -> list[str]:
-    return [name for role, name in FLAGS.items() if has_role(ent, role)]
+    """Escape for HTML; control characters and lone surrogates, which HTML forbids, show as the replacement character."""
+    return escape(re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", "\ufffd", text), quote=True)
 
 
 def _colours(colour: str) -> tuple[str, str]:
@@ -199,30 +126,27 @@ def _lines(
 ) -> list[str]:
     """Return one <div> for each line of the note; a span over a line break goes on in the next."""
     text = doc.text
-    rows = []
-    start = 0
     breaks = [(m.start(), m.end()) for m in re.finditer(r"\r\n|\r|\n", text)]
-    for end, following in [*breaks, (len(text), len(text))]:
-        held = [(i, m) for i, m in enumerate(modifiers) if m.start_char < end and m.end_char > start]
+    borders = list(zip([0, *(end for _, end in breaks)], [*(start for start, _ in breaks), len(text)]))
+    ents_in, modifiers_in = _by_line(ents, borders), _by_line(modifiers, borders)
+    rows = []
+    for (start, end), in_line, held in zip(borders, ents_in, modifiers_in):
         lanes = _lanes([m for _, m in held], [m.label_ for _, m in held])
-        in_line = [(i, e) for i, e in enumerate(ents) if e.start_char < end and e.end_char > start]
-        tags = [", ".join([ent.label_, *_flags(ent)]) for _, ent in in_line]
+        tags = [", ".join([ent.label_, *flags(ent)]) for _, ent in in_line]
         tag_rows = _lanes([ent for _, ent in in_line], tags)
         stack = sorted((lane, i, m) for lane, (i, m) in zip(lanes, held))
+        pieces = _pieces(text, (start, end), stack, [ent for _, ent in in_line], heads, schema)
         html = []
-        at = start
         for (i, ent), tag, row in zip(in_line, tags, tag_rows):
             low, high = max(ent.start_char, start), min(ent.end_char, end)
-            html.append(_pieces(text, at, low, stack, heads, schema))
+            html.append("".join(_until(pieces, low)))
             shown = f' data-tag="{_text(tag)}"' if low == ent.start_char else ""
-            title = "; ".join([tag, *_described(ent)])
+            title = "; ".join([tag, *described(ent)])
             html.append(
                 f'<span class="ent" data-key="e{i}"{shown} title="{_text(title)}" '
-                f'style="{_style(schema, ent.label_)};--up:{_ROW * row}px">'
-                f"{_pieces(text, low, high, stack, heads, schema)}</span>"
+                f'style="{_style(schema, ent.label_)};--up:{_ROW * row}px">{"".join(_until(pieces, high))}</span>'
             )
-            at = high
-        html.append(_pieces(text, at, end, stack, heads, schema))
+        html.append("".join(_until(pieces, end)))
         keys = {f"e{i}" for i, _ in in_line} | {f"m{i}" for i, _ in held}
         tops = 1 + max(tag_rows, default=-1)
         above = _ROW * tops + (_CURVES if keys & curved else 0)
@@ -232,24 +156,37 @@ def _lines(
             f'<div class="line" data-rows="{tops}" style="line-height:{_TEXT + above + below}px;'
             f'top:{(above - below) / 2:g}px">{"".join(html) or "<br>"}</div>'
         )
-        start = following
     return rows
 
 
+def _by_line(spans: list[Span], borders: list[tuple[int, int]]) -> list[list[tuple[int, Span]]]:
+    """Return for each line the spans with characters in it, numbered; the cost does not grow with lines times spans."""
+    starts = [start for start, _ in borders]
+    found: list[list[tuple[int, Span]]] = [[] for _ in borders]
+    for i, span in enumerate(spans):
+        for line in range(bisect_right(starts, span.start_char) - 1, bisect_left(starts, span.end_char)):
+            if span.start_char < borders[line][1]:  # else it is the line's break
+                found[line].append((i, span))
+    return found
+
+
 def _pieces(
-    text: str, start: int, end: int, stack: list[tuple[int, int, Span]], heads: dict[str, list[Span]], schema: Schema
-) -> str:
-    """Return the text between two offsets, cut where a modifier begins or ends, underlined by lane."""
-    borders = {start, end}
-    for _, _, modifier in stack:
-        borders |= {b for b in (modifier.start_char, modifier.end_char) if start < b < end}
-    html = []
-    for low, high in pairwise(sorted(borders)):
+    text: str, line: tuple[int, int], stack: list[tuple[int, int, Span]], ents: list[Span], heads: dict[str, list[Span]],
+    schema: Schema,
+) -> deque[tuple[int, str]]:
+    """Return a line cut where a span begins or ends, underlined by lane, as (end, HTML)."""
+    begins: dict[int, list[tuple[int, int, Span]]] = {}
+    for entry in stack:
+        begins.setdefault(max(line[0], entry[2].start_char), []).append(entry)
+    spans = [*ents, *(modifier for _, _, modifier in stack)]
+    cuts = {c for span in spans for c in (span.start_char, span.end_char) if line[0] < c < line[1]}
+    over: list[tuple[int, int, Span]] = []  # the modifiers over a piece, lowest lane first
+    html: deque[tuple[int, str]] = deque()
+    for low, high in pairwise(sorted({*line, *cuts})):
+        over = sorted([entry for entry in over if entry[2].end_char > low] + begins.get(low, []), key=lambda e: e[:2])
         piece = _text(text[low:high])
-        for lane, i, modifier in stack:
-            if not (modifier.start_char <= low and high <= modifier.end_char):
-                continue
-            owners = ", ".join(f"{head.label_} '{_flat(head.text)}'" for head in heads.get(f"m{i}", []))
+        for lane, i, modifier in over:
+            owners = ", ".join(f"{head.label_} '{flat(head.text)}'" for head in heads.get(f"m{i}", []))
             title = f"{modifier.label_} of {owners}" if owners else f"{modifier.label_}, linked to nothing"
             shown = f' data-tag="{_text(modifier.label_)}"' if low == modifier.start_char else ""
             depth = 2 + _LANE * lane
@@ -257,13 +194,14 @@ def _pieces(
                 f'<span class="mod{"" if owners else " loose"}" data-key="m{i}"{shown} title="{_text(title)}" '
                 f'style="{_style(schema, modifier.label_)};--depth:{depth}px;padding-bottom:{depth}px">{piece}</span>'
             )
-        html.append(piece)
-    return "".join(html)
+        html.append((high, piece))
+    return html
 
 
-def _described(ent: Span) -> list[str]:
-    """Return "type: words" for each type of modifier that the entity has."""
-    return [f"{label}: {' | '.join(_flat(m.text) for m in spans)}" for label, spans in entity_modifiers(ent).items()]
+def _until(pieces: deque[tuple[int, str]], end: int) -> Iterator[str]:
+    """Take the pieces up to a character."""
+    while pieces and pieces[0][0] <= end:
+        yield pieces.popleft()[1]
 
 
 def _legend(ents: list[Span], modifiers: list[Span], schema: Schema) -> str:
@@ -292,7 +230,7 @@ def _table(ents: list[Span]) -> str:
     for ent in ents:
         score = get_score(ent)
         cells = [
-            _text(_flat(ent.text)), _text(ent.label_), _text(", ".join(_flags(ent))), "<br>".join(map(_text, _described(ent))),
+            _text(flat(ent.text)), _text(ent.label_), _text(", ".join(flags(ent))), "<br>".join(map(_text, described(ent))),
             f"{ent.start_char}–{ent.end_char}", "" if score is None else f"{score:.2f}",
         ]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
@@ -304,46 +242,3 @@ def _footer(doc: Doc) -> str:
     parts = [f"{key}: {value}" for key, value in get_provenance(doc).items()]
     parts += [f"{kind}: {times}" for kind, times in doc._.problems.items()]
     return f"<footer>{_text('; '.join(parts))}</footer>" if parts else ""
-
-
-def displacy_colours() -> dict[str, str]:
-    """Return {LABEL: CSS colour} of the packaged schema, which displaCy finds by an entry point.
-
-    >>> displacy_colours()["DRUG"]
-    '#d4b3ee'
-    """
-    return {label.upper(): colour for label, colour in load_schema().colours.items()}
-
-
-def displacy_options(schema: Schema | None = None) -> dict[str, Any]:
-    """Return `options` for `displacy.render`, good for both styles, "ent" and "span"."""
-    colours = (schema or load_schema()).colours
-    return {"colors": {label.upper(): colour for label, colour in colours.items()}, "spans_key": MODIFIERS}
-
-
-def displacy_ents(doc: Doc, schema: Schema | None = None) -> str | None:
-    """Show the entities by displaCy; in a notebook this displays them and returns None."""
-    html: str | None = displacy.render(doc, style="ent", options=displacy_options(schema))
-    return html
-
-
-def displacy_spans(doc: Doc, schema: Schema | None = None) -> str | None:
-    """Show the modifiers by displaCy, which loses the note's line breaks; see `render_html`."""
-    if MODIFIERS not in doc.spans:  # displaCy would stop at the missing key
-        doc.spans[MODIFIERS] = []
-    html: str | None = displacy.render(doc, style="span", options=displacy_options(schema))
-    return html
-
-
-def summary_table(doc: Doc) -> str:
-    """Return a plain-text table: each entity with its label, flags and modifiers."""
-    rows = [("entity", "label", "flags", "modifiers")]
-    for ent in doc.ents:
-        rows.append((_short(_flat(ent.text)), ent.label_, ", ".join(_flags(ent)), "; ".join(_described(ent))))
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    lines = ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[3]]).rstrip() for row in rows]
-    return "\n".join(lines)
-
-
-def _short(text: str, width: int = 40) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"

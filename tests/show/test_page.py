@@ -10,7 +10,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from kiwi_spacy.contract import set_modifiers, set_relations
-from kiwi_spacy.show.page import (
+from kiwi_spacy.show import (
     displacy_colours,
     displacy_ents,
     displacy_options,
@@ -182,3 +182,22 @@ def test_summary_table_lists_entities_with_flags_and_modifiers(nlp: Language) ->
         "fever   problem  negated  negation: denies",
         "cough   problem           severity: mild",
     ]
+
+
+def test_render_html_goes_through_the_spans_of_a_line_alone() -> None:
+    """Fault 18: each line went through all spans. A span over a line break is in both lines, one at a break in neither."""
+    doc = spacy.blank("en")("left\narm pain\n\nno")
+    ents = [doc.char_span(0, 8, label="problem"), doc.char_span(9, 13, label="problem")]
+    modifier = doc.char_span(8, 16, label="negation", alignment_mode="expand")
+    doc.set_ents(ents)
+    set_modifiers(doc, [modifier])
+    page = render_html(doc)
+    lines = re.findall(r'<div class="line"[^>]*>(.*?)</div>', page, flags=re.S)
+    assert [re.findall(r'data-key="(\w+)"', line) for line in lines] == [["e0"], ["e0", "e1", "m0"], [], ["m0"]]
+
+
+def test_render_html_can_be_written_whatever_the_title_holds(nlp: Language) -> None:
+    page = render_html(nlp("fever\0"), title="a\ud800\0b")
+    assert "<h1>a\ufffd\ufffdb</h1>" in page
+    assert _note(page) == "fever\ufffd"
+    page.encode("utf-8")
