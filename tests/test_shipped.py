@@ -54,8 +54,14 @@ def test_llama_answers_without_network_and_without_a_rewritten_character(monkeyp
     component = nlp.get_pipe("kiwi_llm")
     assert component.model._model is None  # weights come at the first note
     replies = []
-    answer = component.model.answer
-    component.model.answer = lambda prompts: replies.extend(zip(prompts, found := answer(prompts))) or found
+    stream = component.model.stream
+
+    def watched(prompts):
+        for i, reply in stream(prompts):
+            replies.append((prompts[i], reply))
+            yield i, reply
+
+    component.model.stream = watched
     (doc,) = nlp.pipe([NOTE])
     assert doc.text == NOTE
     ((prompt, reply),) = replies

@@ -157,9 +157,9 @@ class Picky:
     def answer(self, prompt: Prompt) -> Reply | Failure:
         self.asked.append(prompt.text)
         if len(prompt.text) > 200:
-            return Failure("too long")
+            return Failure("too long", smaller=True)
         if "stubborn" in prompt.text:
-            return Failure("will not")
+            return Failure("will not", smaller=True)
         return Reply(prompt.text, Found(tuple((*m.span(), "problem", 0.5) for m in re.finditer("fever", prompt.text))))
 
 

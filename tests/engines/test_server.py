@@ -1,17 +1,20 @@
 """The client of local servers: against a fake that plays their protocol, and against llama.cpp itself."""
 
+import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 import pytest
 import spacy
 from spacy.language import Language
 
 from kiwi_spacy import get_relations
-from kiwi_spacy.contract import FAILURES, get_modifiers
+from kiwi_spacy.contract import FAILURES, Failure, get_failures, get_modifiers
 from kiwi_spacy.engines.llama.exchange import Prompt
 from kiwi_spacy.engines.llama.gbnf import grammar_text
 from kiwi_spacy.engines.llama.server import LocalServer
@@ -118,23 +121,78 @@ def test_what_an_unlocked_server_rewrites_is_counted(serve: Any) -> None:
     assert doc._.problems["span whose words were changed dropped"] == 1 and doc._.problems["stretch of text rewritten"] == 1
 
 
-def test_failures_are_tried_again_then_recorded(serve: Any) -> None:
+def test_what_is_too_long_is_asked_in_parts_and_an_error_is_recorded(serve: Any) -> None:
     def behaviour(body: dict[str, Any], number: int) -> tuple[int, Any]:
         if "stubborn" in text_of(body):
             return 400, {"error": text_of(body)}
         if number == 1:
             return 503, b"busy"
         if len(text_of(body)) > 120:
-            return reply(text_of(body)[:50], "length")
+            return (400, {"error": {"type": "exceed_context_size_error"}}) if number % 2 else reply(text_of(body)[:50], "length")
         return reply(marked(text_of(body)))
 
     url, _ = serve(behaviour)
-    text = "No fever today and none yesterday.\n" * 6 + "A stubborn line stands here, too.\n" + "Had a cough.\n" * 3
-    doc = pipeline(url, requests=1)(text)
-    assert {e.text for e in doc.ents} == {"fever", "cough"}
-    failures = doc.user_data[FAILURES]
-    assert failures and all("stubborn"[:4] in text[a:b] or b - a <= 40 for a, b, _ in failures)
-    assert {reason for _, _, reason in failures} == {"the server answered with status 400"}  # never the note's text
+    text = "No fever today and none yesterday.\n" * 6 + "Had a cough.\n" * 3
+    stubborn = "A stubborn line stands here, too.\n"
+    doc, other = pipeline(url, requests=1).pipe([text, stubborn])
+    assert {e.text for e in doc.ents} == {"fever", "cough"} and not get_failures(doc)
+    assert get_failures(other) == [Failure(0, len(stubborn), "the server answered with status 400")]  # never the note's text
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_a_failing_server_is_asked_a_few_times_and_never_in_parts(serve: Any, status: int) -> None:
+    url, asked = serve(lambda body, number: (status, b"busy"))
+    doc = pipeline(url, tries=3)(TEXT * 2)
+    assert get_failures(doc)[0].reason == f"the server answered with status {status}" and len(get_failures(doc)) == 1
+    assert len(asked) == 3 and {text_of(body) for body in asked} == {TEXT * 2}
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 401, 404])
+def test_other_answers_are_failures_at_once(serve: Any, status: int) -> None:
+    url, asked = serve(lambda body, number: (status, b"no"))
+    doc = pipeline(url)(TEXT)
+    (failure,) = get_failures(doc)
+    assert str(status) in failure.reason and ("redirects" in failure.reason) == (status < 400) and len(asked) == 1
+
+
+def test_a_wait_longer_than_the_time_left_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def busy(self: LocalServer, client: Any, prompt: Any) -> Any:
+        return 429, httpx.Headers({"Retry-After": "1000"}), b""
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(LocalServer, "_send", busy)
+    monkeypatch.setattr("kiwi_spacy.engines.llama.server.asyncio.sleep", sleep)
+    doc = pipeline("http://127.0.0.1:9/v1", timeout=5)("No fever.")
+    assert get_failures(doc)[0].reason == "the server answered with status 429" and waits == [0.0]
+
+
+def test_an_answer_that_drips_ends_with_the_timeout(serve: Any) -> None:
+    def drip(self: Any) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(1000):
+                self.wfile.write(b" ")
+                time.sleep(0.1)
+
+    handler = type("Drip", (BaseHTTPRequestHandler,), {"do_POST": drip, "log_message": lambda *args: None})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    doc = pipeline(f"http://127.0.0.1:{server.server_address[1]}/v1", timeout=1)(TEXT)
+    server.shutdown()
+    assert get_failures(doc)[0].reason == "the server did not answer whole within 1 seconds"
+
+
+@pytest.mark.parametrize("size", [20_000, 20_000_000], ids=["of its window", "of megabytes"])
+def test_an_answer_far_longer_than_its_window_is_a_failure(serve: Any, size: int) -> None:
+    url, asked = serve(lambda body, number: reply("no fever " * (size // 9)))
+    assert "far longer" in get_failures(pipeline(url)(TEXT))[0].reason and len(asked) == 1
 
 
 @pytest.mark.parametrize("data", [b"not json", b'{"choices": []}', b'{"choices": [{"message": {"content": null}}]}'])

@@ -6,7 +6,7 @@ where the pass before would have put them, and keeps it up to where the model de
 result is that of deciding token by token. A window that has ended makes room for one that waits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,13 +115,30 @@ def decode(
     effort (Effort | None): Counts what this takes.
     RAISES (ValueError): A prompt is empty, so nothing would decide its answer's first token.
     """
+    with torch.inference_mode():
+        found = dict(decode_each(
+            model, prefix, prompts, sources, grammars, block=block, cache_tokens=cache_tokens, bias=bias, drafter=drafter,
+            effort=effort,
+        ))
+    return [found[row] for row in range(len(sources))]
+
+
+def decode_each(
+    model: Any, prefix: Sequence[int], prompts: Sequence[Sequence[int]], sources: Sequence[Sequence[int]],
+    grammars: Sequence[Grammar], *, block: int = 6, cache_tokens: int | None = None, bias: Mapping[int, float] | None = None,
+    drafter: Drafter | None = None, effort: Effort | None = None,
+) -> Iterator[tuple[int, Answer]]:
+    """Yield (index of the source, its answer) as answers end; arguments as of `decode`.
+
+    Gradients are the caller's to turn off, each time that it asks for the next: what a generator turns off stays so between.
+    """
     if not sources:
-        return []
+        return
     if not all(len(prompt) for prompt in prompts):
         raise ValueError("Each prompt needs at least one token after the shared prefix.")
-    with torch.inference_mode():
-        run = _Run(model, prefix, prompts, sources, grammars, block, cache_tokens, bias or {}, drafter, effort or Effort())
-        return run.answers()
+    run = _Run(model, prefix, prompts, sources, grammars, block, cache_tokens, bias or {}, drafter, effort or Effort())
+    for row in run.ending():
+        yield row, run.found[row]
 
 
 class _Run:
@@ -214,9 +231,10 @@ class _Run:
             best = max(ends, key=lambda place: margins.get(place, -1e9))
             hints.setdefault(best, []).insert(0, closing[0])
 
-    def answers(self) -> list[Answer]:
-        """Go on until every row has ended; where some have, others take their room."""
+    def ending(self) -> Iterator[int]:
+        """Go on until every row has ended, and yield each that has; others take its room."""
         open_rows: list[int] = []  # as they stand in the cache
+        yield from [row for row in range(len(self.sources)) if self.ended(row)]
         waiting = [row for row in range(len(self.sources)) if not self.ended(row)][::-1]
         while open_rows or waiting:
             joining = self.joining(open_rows, waiting)
@@ -229,8 +247,9 @@ class _Run:
                 open_rows += rows
             live = [i for i, row in enumerate(open_rows) if not self.ended(row)]
             if len(live) < len(open_rows):
+                ended = [row for row in open_rows if self.ended(row)]
                 open_rows = [open_rows[i] for i in self.cache.keep(live)]
-        return self.found
+                yield from ended
 
     def joining(self, open_rows: list[int], waiting: list[int]) -> list[int]:
         """Take those that there is room for from the waiting rows, the next of which is the last; none if few would."""

@@ -67,11 +67,11 @@ class Reply(str):
 
 
 class Failure(str):
-    """Why a window has no answer; holds no note text. Worth another try in parts where `smaller` is true."""
+    """Why a window has no answer; holds no note text. Worth another try in parts where `smaller` is true: it was too long."""
 
     smaller: bool
 
-    def __new__(cls, reason: str, *, smaller: bool = True) -> "Failure":
+    def __new__(cls, reason: str, *, smaller: bool = False) -> "Failure":
         made = super().__new__(cls, reason)
         made.smaller = smaller
         return made
@@ -86,7 +86,17 @@ def mark(text: str, spans: Sequence[tuple[int, int, str]]) -> str:
     return "".join([*out, text[last:]])
 
 
-_TAG = re.compile(r"""<span class=["']?([^"'<>]+)["']?>|</span>|<ref class=["']?([^"'<>/]+)["']?/>""")
+_TAG = re.compile(r"""<span class=["']?([^"'<>]+)["']?>|</span>|<ref class=["']?([^"'<>]+?)["']?/>""")
+_LONGEST_ANSWER = (2.0, 400)  # times the window's characters, and so many more: a rewritten answer without its tags is no longer
+
+
+def read_answer(answer: str, text: str, schema: Schema) -> "Reply | Failure":
+    """Return what an unlocked answer says of a window, or a failure where it is far longer than any answer to it."""
+    times, more = _LONGEST_ANSWER
+    most_tags = (len(text) + 10) * 100  # a tag or two around each character
+    if len(answer) > times * len(text) + more + most_tags or len(_TAG.sub("", answer)) > times * len(text) + more:
+        return Failure("the answer is far longer than its window")
+    return Reply(answer, align(answer, text, schema))
 
 
 def align(answer: str, text: str, schema: Schema) -> Found:

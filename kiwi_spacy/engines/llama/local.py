@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -14,16 +14,17 @@ from spacy_llm.registry import registry
 
 from ...errors import KiwiError
 from ...run.memory import give_back
-from ..workers import ForkGuard
+from ..workers import EngineLock, ForkGuard
 from .adapter import merge_adapter
 from .cache import ATTENTION
-from .decoding import LONGEST_DRAFT, Effort, decode
+from .decoding import LONGEST_DRAFT, Answer, Effort, decode_each
 from .drafts import Drafter, load_drafter
 from .exchange import Failure, Found, Prompt, Reply
+from .failures import ENOUGH_ALIKE, describe_error, out_of_memory
 from .grammar import Grammar, Linking, Locked
-from .markup import Source, as_text, make_grammar, read_source
+from .markup import Source, as_text, content_key, make_grammar, read_source
 from .prompts import Frame, make_frame
-from .weights import load_base, load_tokenizer
+from .weights import load_base, load_tokenizer, weight_files
 
 
 @dataclass
@@ -48,6 +49,8 @@ class LocalLlama:
         self.context_length = context_length
         self.effort = Effort()
         self._fork = ForkGuard()
+        self._lock = EngineLock()
+        self._hash: str | None = None  # of the weights, once it was asked for
         self._model: Any = None
         self._drafter: Drafter | None = None  # read with the model
         self._tokenizer: Any = None
@@ -80,7 +83,8 @@ class LocalLlama:
 
     def to_device(self, device: str) -> None:
         """Compute elsewhere: the weights are read anew at the next prompt."""
-        self.device, self._model = device, None
+        with self._lock:
+            self.device, self._model = device, None
 
     def __call__(self, prompts: Iterable[Iterable[Any]]) -> Iterable[Iterable[Any]]:
         """Return a Reply, or a Failure, for each prompt of each note; prompts of any other kind are refused."""
@@ -90,26 +94,43 @@ class LocalLlama:
         return [[next(answers) for _ in note] for note in notes]
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply | Failure]:
-        """Return the answers in order; many windows are decoded together, those of like length side by side."""
-        self._fork.check()
-        answers: list[Reply | Failure] = [Failure("not answered")] * len(prompts)
-        rows: list[tuple[int, _Row]] = []
+        """Return the answers in order; many windows are decoded together."""
+        found = dict(self.stream(prompts))
+        return [found[i] for i in range(len(prompts))]
+
+    def stream(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, Reply | Failure]]:
+        """Yield (index of the prompt, its answer) as answers end, those of the first prompts early.
+
+        Windows are begun in groups of about as many as there is room for, the longest of a group first, so that those of
+        like length stand side by side. Threads take turns, a pass or some at a time.
+        RAISES (KiwiError): The weights are missing or do not fit, or a prompt is of another kind.
+        """
+        with self._lock:
+            self._fork.check()
+            self.tokenizer, self.model  # noqa: B018  (what is missing stops everything, and is no window's fault)
+        rows: list[tuple[int, int, _Row]] = []
+        size = 0
         for i, prompt in enumerate(prompts):
             if not isinstance(prompt, Prompt):
                 raise KiwiError("kiwi.LocalLlama.v1 answers prompts of kiwi's tasks alone: answers are locked to their text.")
-            row = self._row(prompt)
+            try:
+                with self._lock:
+                    row = self._row(prompt)
+            except KiwiError:  # the tokenizer's or the schema's, not the window's
+                raise
+            except Exception as error:
+                yield i, Failure(describe_error(error))
+                continue
             if len(row.source.tokens) > self.max_tokens:
-                answers[i] = Failure(f"longer than {self.max_tokens} tokens")
+                yield i, Failure(f"longer than {self.max_tokens} tokens", smaller=True)
             elif not row.source.tokens:
-                answers[i] = Reply(prompt.text, Found())
+                yield i, Reply(prompt.text, Found())
             else:
-                rows.append((i, row))
-        rows.sort(key=lambda item: (item[1].frame.before, -len(item[1].source.tokens)))
-        for _, together in groupby(rows, key=lambda item: item[1].frame.before):
-            batch = list(together)
-            for (i, _), reply in zip(batch, self._decode([row for _, row in batch], self.cache_tokens)):
-                answers[i] = reply
-        return answers
+                size += len(row.frame.before) + 3 * len(row.source.tokens)  # of prompt, source and answer, about
+                rows.append((i, size // self.cache_tokens, row))
+        rows.sort(key=lambda item: (item[2].frame.before, item[1], -len(item[2].source.tokens)))
+        for _, together in groupby(rows, key=lambda item: item[2].frame.before):
+            yield from self._decode([(i, row) for i, _, row in together], self.cache_tokens)
 
     def _row(self, prompt: Prompt) -> _Row:
         key = (prompt.instruction, prompt.shots)
@@ -117,7 +138,7 @@ class LocalLlama:
             self._frames[key] = make_frame(self.tokenizer, prompt.instruction, prompt.shots)
         frame = self._frames[key]
         source = read_source(self.tokenizer, prompt.text)
-        kind = (prompt.schema.source, prompt.links, frame.end, prompt.only_entities)
+        kind = (content_key(prompt.schema), prompt.links, frame.end, prompt.only_entities)
         if kind not in self._grammars:
             self._grammars[kind] = make_grammar(
                 prompt.schema, self.tokenizer, frame.end, links=prompt.links, modifiers=not prompt.only_entities
@@ -137,22 +158,57 @@ class LocalLlama:
             grammar = Locked(grammar, given, prompt.schema.entities)
         return _Row(prompt, source, frame, grammar)
 
-    def _decode(self, rows: list[_Row], cache_tokens: int) -> list[Reply | Failure]:
+    def _decode(self, rows: list[tuple[int, _Row]], cache_tokens: int) -> Iterator[tuple[int, Reply | Failure]]:
+        """Yield the answers of rows with one prefix; those that memory does not suffice for are tried with fewer others."""
+        left = dict(rows)
+        try:
+            for number, answer in self._passes([row for _, row in rows], cache_tokens):
+                i, row = rows[number]
+                reply = self._reply(row, answer.tokens, answer.probabilities)
+                del left[i]
+                yield i, reply
+            return
+        except Exception as error:  # its traceback holds the pass's memory, so it is left behind here
+            reason, memory = describe_error(error), out_of_memory(error)
+        rest = list(left.items())
+        if memory and len(rest) > 1:
+            half, fewer = len(rest) // 2, cache_tokens // 2
+            yield from self._decode(rest[:half], fewer)
+            yield from self._decode(rest[half:], fewer)
+        elif len(rows) == 1:
+            yield rest[0][0], Failure("out of memory" if memory else reason, smaller=memory)
+        else:
+            yield from self._alone(rest, cache_tokens)
+
+    def _alone(self, rows: list[tuple[int, _Row]], cache_tokens: int) -> Iterator[tuple[int, Reply | Failure]]:
+        """Yield the answers of rows one of which makes the model fail, each tried alone, until all seem to."""
+        alike = 0
+        reason: Reply | Failure = Failure("")
+        for i, row in rows:
+            if alike < ENOUGH_ALIKE:
+                ((_, answer),) = self._decode([(i, row)], cache_tokens)
+                alike = alike + 1 if isinstance(answer, Failure) and answer == reason else int(isinstance(answer, Failure))
+                reason = answer
+                yield i, answer
+            else:
+                yield i, reason
+
+    def _passes(self, rows: list[_Row], cache_tokens: int) -> Iterator[tuple[int, Answer]]:
+        """Yield (index of the row, answer); between two of them other threads may compute."""
         # Where all spans are given, hardly any draft is wrong.
         block = LONGEST_DRAFT if all(row.prompt.only_links for row in rows) else self.block
-        try:
-            answers = decode(
-                self.model, rows[0].frame.before, [[*row.source.tokens, *row.frame.after] for row in rows],
-                [row.source.tokens for row in rows], [row.grammar for row in rows], block=block,
-                cache_tokens=cache_tokens, bias=self._token_bias(rows[0].grammar),
-                drafter=self._drafter, effort=self.effort,
-            )
-        except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-            if len(rows) > 1:
-                half, fewer = len(rows) // 2, cache_tokens // 2
-                return self._decode(rows[:half], fewer) + self._decode(rows[half:], fewer)
-            return [Failure(f"the model raised {type(error).__name__}")]
-        return [self._reply(row, answer.tokens, answer.probabilities) for row, answer in zip(rows, answers)]
+        answers = decode_each(
+            self.model, rows[0].frame.before, [[*row.source.tokens, *row.frame.after] for row in rows],
+            [row.source.tokens for row in rows], [row.grammar for row in rows], block=block,
+            cache_tokens=cache_tokens, bias=self._token_bias(rows[0].grammar),
+            drafter=self._drafter, effort=self.effort,
+        )
+        while True:
+            with self._lock, torch.inference_mode():
+                following = next(answers, None)
+            if following is None:
+                return
+            yield following
 
     def _reply(self, row: _Row, tokens: list[int], probabilities: list[float]) -> Reply:
         schema = row.prompt.schema
@@ -183,13 +239,12 @@ class LocalLlama:
         return made
 
     def describe(self) -> str:
-        """Return a hash of the adapter's weights, or the base's name where there is none."""
-        if self.adapter is None:
-            return self.base
-        digest = hashlib.sha256()
-        for path in sorted(self.adapter.glob("*.safetensors")):
-            digest.update(path.read_bytes())
-        return digest.hexdigest()[:16]
+        """Return a hash of the adapter's weights, or of the base's where there is none; no path. Files are read once."""
+        with self._lock:
+            if self._hash is None:
+                files = weight_files(self.base) if self.adapter is None else sorted(self.adapter.glob("*.safetensors"))
+                self._hash = _hash_of(files)
+            return self._hash
 
     # spacy-llm keeps a model with a pipeline only where all four of these are there.
 
@@ -206,11 +261,16 @@ class LocalLlama:
         """Take the adapter of a folder; weights are read at the first prompt."""
         folder = Path(path)
         if (folder / "adapter_config.json").is_file():
-            self.adapter = folder
-            self._model = self._tokenizer = None
+            self._take(folder)
+        return self
+
+    def _take(self, adapter: Path | None) -> None:
+        """Have another adapter, and nothing left of the one before: its tokenizer made the frames and grammars."""
+        with self._lock:
+            self.adapter = adapter
+            self._model = self._drafter = self._tokenizer = self._hash = None
             self._frames.clear()
             self._grammars.clear()
-        return self
 
     def to_bytes(self, *, exclude: Sequence[str] = ()) -> bytes:
         """Return where the adapter is: never the weights."""
@@ -219,12 +279,20 @@ class LocalLlama:
     def from_bytes(self, data: bytes, *, exclude: Sequence[str] = ()) -> "LocalLlama":
         """Take what `to_bytes` gave, on a machine that has the same adapter at the same place."""
         adapter = json.loads(data)["adapter"]
-        self.adapter = Path(adapter) if adapter else None
-        self._model = self._tokenizer = None
+        self._take(Path(adapter) if adapter else None)
         return self
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_model": None, "_drafter": None, "_tokenizer": None, "_frames": {}, "_grammars": {}}
+
+
+def _hash_of(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while part := file.read(1 << 20):
+                digest.update(part)
+    return digest.hexdigest()[:16]
 
 
 def choose_dtype(name: str, device: str) -> torch.dtype:

@@ -1,13 +1,15 @@
 """The tags of an answer, for a schema and a tokenizer; annotated Docs as answers, and answers as annotations."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from spacy.tokens import Doc
 
 from ...contract import get_modifiers, get_relations, span_key
-from ...schema import Schema
+from ...schema import Schema, schema_to_dict
 from .grammar import Grammar
 
 CLOSING = "</span>"
@@ -25,6 +27,29 @@ def tag_texts(schema: Schema) -> list[str]:
     """Return every tag as text: the closing one, the opening ones, those of links."""
     labels = [*schema.entities, *schema.modifiers]
     return [CLOSING, *map(opening, labels), *map(linking, labels)]
+
+
+@lru_cache(maxsize=64)
+def _key_of(schema: "_Same") -> str:
+    return json.dumps(schema_to_dict(schema.schema))
+
+
+class _Same:
+    """A schema that is compared by identity: it holds dicts, and is never changed."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.schema is other.schema
+
+    def __hash__(self) -> int:
+        return id(self.schema)
+
+
+def content_key(schema: Schema) -> str:
+    """Return what a schema says as one string: equal where two schemas are, whatever file they were read from."""
+    return _key_of(_Same(schema))
 
 
 def make_grammar(schema: Schema, tokenizer: Any, end: int, *, links: bool = True, modifiers: bool = True) -> Grammar:

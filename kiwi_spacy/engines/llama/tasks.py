@@ -13,13 +13,14 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy_llm.registry import registry
 
-from ...contract import FAILURES, count_problem
+from ... import contract
+from ...contract import count_problem
 from ...contract.windows import fill_windows, line_borders
 from ...errors import KiwiError
 from ...formats.docs import fill_doc
-from ...schema import Schema, load_schema
+from ...schema import Schema, load_schema, schema_from_dict, schema_to_dict
 from ...scoring import create_scorer
-from .exchange import Failure, Prompt, Reply, align
+from .exchange import Failure, Prompt, Reply, align, read_answer
 from .prompts import FOLDER, Shot, render_instruction
 
 _LONGEST = 4000  # characters of a window: a guard against lines without any white space
@@ -34,13 +35,29 @@ class MarkupTask:
     def __init__(
         self, kind: str, schema: Schema, template: str, shots: Sequence[Shot] = (), *, max_words: int = 160,
     ) -> None:
-        self.kind, self.schema, self.shots, self.max_words = kind, schema, tuple(shots), max_words
-        self.template = template
+        self.kind, self.max_words = kind, max_words
+        self.missing: str | None = None  # what the config names and is not there: a saved pipeline brings its own
+        self._set(schema, template, shots)
+
+    def _set(self, schema: Schema, template: str, shots: Sequence[Shot]) -> None:
+        self._schema, self.template, self.shots = schema, template, tuple(shots)
         self.instruction = render_instruction(template, schema)
 
     @property
+    def schema(self) -> Schema:
+        """The labels and which may be linked.
+
+        RAISES (KiwiError): The config names a file that is not there, and no saved pipeline has brought its content.
+        """
+        if self.missing is not None:
+            raise KiwiError(self.missing)
+        return self._schema
+
+    @property
     def labels(self) -> Tuple[str, ...]:  # noqa: UP006
-        """The labels that answers may use."""
+        """The labels that answers may use; none while the schema's file is missed, for spaCy asks in the middle of loading."""
+        if self.missing is not None:
+            return ()
         return (*self.schema.entities, *(() if self.kind == "entities" else self.schema.modifiers))
 
     def windows(self, doc: Doc) -> list[tuple[int, int]]:
@@ -58,8 +75,8 @@ class MarkupTask:
         cut = [(a, min(a + _LONGEST, end)) for start, end in zip(chars, chars[1:]) for a in range(start, end, _LONGEST)]
         return [(start, end) for start, end in cut if text[start:end].strip()]
 
-    def prompt(self, doc: Doc, start: int, end: int) -> Prompt:
-        """Return the prompt for one window."""
+    def prompt(self, doc: Doc, start: int, end: int, *, text: str | None = None) -> Prompt:
+        """Return the prompt for one window; text (str | None): The Doc's, where it is at hand: making it costs its length."""
         given = None
         if self.kind == "relations":
             given = [
@@ -67,7 +84,7 @@ class MarkupTask:
                 for e in doc.ents if start <= e.start_char and e.end_char <= end and e.label_ in self.schema.entities
             ]
         return Prompt(
-            self.instruction, doc.text[start:end], self.schema, links=self.kind != "entities",
+            self.instruction, (doc.text if text is None else text)[start:end], self.schema, links=self.kind != "entities",
             only_entities=self.kind == "entities", shots=self.shots, given=given,
         )
 
@@ -84,22 +101,28 @@ class MarkupTask:
         """Yield the Docs, filled with what the answers of their windows say."""
         for parts, answers in zip(shards, responses):
             doc = next(iter(parts))
-            yield self.fill(doc, list(zip(self.windows(doc), answers)))
+            windows, found = self.windows(doc), list(answers)
+            if len(found) != len(windows):  # whose they are is not known
+                found = [Failure(f"the model gave {len(found)} replies to {len(windows)} prompts")] * len(windows)
+            yield self.fill(doc, list(zip(windows, found, strict=True)))
 
     def fill(self, doc: Doc, answers: List[Tuple[Tuple[int, int], Any]]) -> Doc:  # noqa: UP006
         """Set a Doc's annotations from ((start_char, end_char), answer) of its windows; failures are kept with their places."""
         spans: list[tuple[str, int, int, str]] = []
         links: list[tuple[str, str, float]] = []
         scores: dict[str, float] = {}
-        failures: list[list[Any]] = []
+        failures: list[contract.Failure] = []
+        text = doc.text
         if self.kind == "relations":
             spans += [(f"e{i}", e.start_char, e.end_char, e.label_) for i, e in enumerate(doc.ents)]
         for number, ((start, end), answer) in enumerate(answers):
+            if not isinstance(answer, Failure | Reply):
+                answer = read_answer(str(answer), text[start:end], self.schema)
             if isinstance(answer, Failure):
-                failures.append([start, end, str(answer)])
+                failures.append(contract.Failure(start, end, str(answer)))
                 count_problem(doc, "window without an answer")
                 continue
-            found = answer.found if isinstance(answer, Reply) else align(str(answer), doc.text[start:end], self.schema)
+            found = answer.found
             for kind, times in found.problems.items():
                 count_problem(doc, kind, times)
             for i, (a, b, label, score) in enumerate(found.spans):
@@ -113,7 +136,7 @@ class MarkupTask:
                 id_ = known.get((start + a, start + b, label), f"w{number}s{head}")
                 links.append((id_, f"w{number}s{modifier}", score))
         if failures:
-            doc.user_data[FAILURES] = failures
+            contract.set_failures(doc, [*contract.get_failures(doc), *failures])
         return fill_doc(doc, spans, links, self.schema, scores=scores)
 
     def scorer(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
@@ -123,18 +146,22 @@ class MarkupTask:
     # spacy-llm keeps a task with a pipeline only where all four of these are there.
 
     def to_bytes(self, *, exclude: Sequence[str] = ()) -> bytes:
-        """Return the template and the examples; the schema is named by the config."""
-        return srsly.msgpack_dumps({"template": self.template, "shots": [[s.text, s.markup] for s in self.shots]})
+        """Return schema, template and examples, so that no file of them is needed any more."""
+        state = {"template": self.template, "shots": [[s.text, s.markup] for s in self.shots]}
+        return srsly.msgpack_dumps({**state, "schema": schema_to_dict(self.schema)})
 
     def from_bytes(self, data: bytes, *, exclude: Sequence[str] = ()) -> "MarkupTask":
         """Take what `to_bytes` gave."""
         state = srsly.msgpack_loads(data)
-        self.template, self.shots = state["template"], tuple(Shot(*shot) for shot in state["shots"])
-        self.instruction = render_instruction(self.template, self.schema)
+        if "schema" in state:  # version 0.6 left it to the config
+            schema, self.missing = schema_from_dict(state["schema"], "the pipeline's schema"), None
+        else:
+            schema = self.schema
+        self._set(schema, state["template"], [Shot(*shot) for shot in state["shots"]])
         return self
 
     def to_disk(self, path: str | Path, *, exclude: Sequence[str] = ()) -> None:
-        """Write the template and the examples."""
+        """Write schema, template and examples."""
         Path(path).mkdir(parents=True, exist_ok=True)
         (Path(path) / "task.bin").write_bytes(self.to_bytes())
 
@@ -144,14 +171,20 @@ class MarkupTask:
 
 
 def _make(kind: str, schema: str | None, template: str | None, examples: str | None, max_words: int) -> MarkupTask:
+    if max_words < 1:
+        raise KiwiError(f"max_words is {max_words}; it must be 1 or more.")
+    named = {"schema": schema, "template": template, "examples": examples}
+    gone = [f"{kind_of} '{path}'" for kind_of, path in named.items() if path and not Path(path).exists()]
+    if gone:  # a saved pipeline brings the content after this
+        task = MarkupTask(kind, load_schema(), (FOLDER / f"{kind}.jinja").read_text(encoding="utf-8"), max_words=max_words)
+        task.missing = f"The config names files that are not there: {', '.join(gone)}. Name those of this machine."
+        return task
     loaded = load_schema(str(schema) if schema else None)
     file = Path(template) if template else FOLDER / f"{kind}.jinja"
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise KiwiError(f"The prompt template '{file}' cannot be read: {type(error).__name__}.") from None
-    if max_words < 1:
-        raise KiwiError(f"max_words is {max_words}; it must be 1 or more.")
     return MarkupTask(kind, loaded, text, _read_shots(examples, loaded), max_words=max_words)
 
 
