@@ -202,3 +202,8 @@ def test_inception_says_which_extra_is_missing(blank: Language, tmp_path: Path, 
     monkeypatch.setitem(sys.modules, "cassis", None)
     with pytest.raises(FormatError, match=r"pip install 'kiwi-spacy\[inception\]'"):
         read("inception", tmp_path, blank)
+
+
+def test_every_format_stands_in_the_documentation() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    assert [name for name, format in FORMATS.items() if format.read and f"| `{name}` |" not in table] == []
