@@ -1,4 +1,4 @@
-"""`kiwi evaluate`, `kiwi compare` and `kiwi check`: how well pipelines do on annotated notes."""
+"""`kiwi evaluate`, `kiwi compare`, `kiwi check` and `kiwi curve`: how well pipelines do on annotated notes."""
 
 import json
 from collections.abc import Sequence
@@ -154,6 +154,63 @@ def check(
     for line in found["advice"]:
         typer.echo(line)
     typer.echo(f"{report / 'report.html'} written, and report.md and report.json beside it", err=True)
+
+
+@app.command()
+def curve(
+    corpus: Annotated[str, typer.Option("--corpus", help="Annotated notes to train on; several folders joined by a comma.")],
+    dev: Annotated[Path, typer.Option("--dev", help="Annotated notes to score on.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the points and curve.html.")],
+    without: Annotated[Path | None, typer.Option("--without", help="File of note names to leave out of the corpus.")] = None,
+    dev_notes: Annotated[Path | None, typer.Option("--dev-notes", help="File of note names to score on.")] = None,
+    bert_parts: Annotated[str, typer.Option("--bert-parts", help="Percent of the notes, or nothing.")] = "5 10 25 50 100",
+    bert_epochs: Annotated[float, typer.Option("--bert-epochs", min=0, help="Passes over each part.")] = 9,
+    bert_least_steps: Annotated[int, typer.Option("--bert-least-steps", min=1, help="Steps of small parts.")] = 150,
+    bert_rate: Annotated[float, typer.Option("--bert-rate", min=0, help="Highest learning rate.")] = 1.5e-4,
+    bert_config: Annotated[Path, typer.Option("--bert-config", help="A .cfg file.")] = Path("configs/bert.cfg"),
+    llama_parts: Annotated[str, typer.Option("--llama-parts", help="Percent of the notes, or nothing.")] = "10 100",
+    llama_epochs: Annotated[float, typer.Option("--llama-epochs", min=0, help="Passes over each part.")] = 2.5,
+    llama_config: Annotated[Path, typer.Option("--llama-config", help="A .cfg file.")] = Path("configs/llama.cfg"),
+    seed: Annotated[int, typer.Option("--seed", help="Of the order that parts are drawn in.")] = 0,
+    device: OnDevice = Device.cpu,
+) -> None:
+    """Train both engines on growing parts of annotated notes and draw how the scores grow. Killed, it goes on."""
+    with one_line():
+        from ..schema import load_schema
+        from ..study.comparison.systems import read_source
+        from ..study.site.curve import Train, format_curve, learning_curve, read_corpus, write_curve
+        from ..train.parts import bert_on_part, llama_on_part
+
+        bert = bert_on_part(
+            corpus, bert_config, epochs=bert_epochs, least_steps=bert_least_steps, rate=bert_rate, device=device.value
+        )
+        llama = llama_on_part(corpus, llama_config, epochs=llama_epochs, device=device.value)
+        engines: dict[str, tuple[Sequence[int], Train]] = {
+            name: (_percents(f"--{name}-parts", parts), run)
+            for name, parts, run in (("bert", bert_parts, bert), ("llama", llama_parts, llama))
+            if parts.strip()
+        }
+        schema = load_schema()
+        with without_text():
+            found = learning_curve(
+                read_corpus(corpus, schema, without=without), read_source(dev, schema, notes=dev_notes), schema, engines, output,
+                load=lambda name: load_pipeline(name, device), seed=seed, progress=typer.echo,
+            )
+            write_curve(found, output)
+    typer.echo(format_curve(found))
+    typer.echo(f"{output / 'curve.html'} written", err=True)
+
+
+def _percents(option: str, text: str) -> list[int]:
+    """Return the whole numbers of an option.
+
+    >>> _percents("--bert-parts", "25 100")
+    [25, 100]
+    """
+    try:
+        return [int(part) for part in text.replace(",", " ").split()]
+    except ValueError:
+        raise KiwiError(f"{option} '{text}': write whole numbers from 1 to 100, such as \"25 100\".") from None
 
 
 def _shipped() -> list[str]:

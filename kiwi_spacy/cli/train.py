@@ -1,4 +1,4 @@
-"""`kiwi train`, `kiwi package`, `kiwi vote` and `kiwi unlabelled`: pipelines of one's own, and notes to train them on."""
+"""`kiwi train`, `kiwi adapt`, `kiwi package`, `kiwi vote`, `kiwi unlabelled`: pipelines of one's own, and notes for them."""
 
 import json
 from pathlib import Path
@@ -113,3 +113,27 @@ def unlabelled(
         with without_text():
             written, of = draw_notes(texts, output, number=number, least=least, most=most)
     typer.echo(f"{written} of {of} texts in {output}")
+
+
+@app.command()
+def adapt(
+    texts: Annotated[list[Path], typer.Argument(metavar="TEXTS...", help="Text files, .jsonl(.gz) files, or folders of .txt.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the adapted encoder.")],
+    backbone: Annotated[str, typer.Option("--backbone", help="minilm, or the folder of another BERT.")] = "minilm",
+    epochs: Annotated[float, typer.Option("--epochs", min=0, help="Passes over the text.")] = 1.0,
+    length: Annotated[int, typer.Option("--length", min=3, help="Word pieces a row.")] = 128,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Rows a step.")] = 16,
+    rate: Annotated[float, typer.Option("--rate", min=0, help="Highest learning rate.")] = 3e-4,
+    mask_rate: Annotated[float, typer.Option("--mask-rate", min=0, max=1, help="Share of the words to predict.")] = 0.2,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of masks, order and new weights.")] = 0,
+) -> None:
+    """Adapt an encoder to unlabelled clinical text, before training. Killed, it goes on."""
+    with one_line():
+        from ..train.adapt import adapt as run
+
+        with without_text():
+            run(
+                texts, output, backbone=backbone, epochs=epochs, length=length, batch_size=batch_size, rate=rate,
+                mask_rate=mask_rate, seed=seed, progress=typer.echo,
+            )
+    typer.echo(f"{output} written")

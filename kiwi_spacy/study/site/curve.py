@@ -10,13 +10,21 @@ from typing import Any
 from spacy.language import Language
 
 from ...errors import KiwiError
+from ...formats.corpus import read_names
 from ...schema import Schema
 from ..comparison.figures import END_TO_END, evaluate_system
 from ..comparison.plots import plot_curve
 from ..comparison.report import TASKS, percent
-from ..comparison.systems import Source, run_pipeline
+from ..comparison.systems import Source, read_source, run_pipeline
 
 Train = Callable[[Path, Path], Path]  # (file of note names, folder to write to) > the pipeline's path
+
+
+def read_corpus(corpus: str, schema: Schema, *, without: Path | None = None) -> Source:
+    """Return the notes of all folders and files that a comma joins, but for those that a file names."""
+    left_out = read_names(without) or set()
+    parts = [read_source(Path(part.strip()), schema) for part in corpus.split(",")]
+    return Source("train", [note for part in parts for note in part.notes if note.name not in left_out])
 
 
 def nested_parts(source: Source, percents: Sequence[int], seed: int = 0) -> dict[int, list[str]]:

@@ -1,26 +1,17 @@
-"""Go on with masked-language training of an encoder on unlabelled clinical text.
-
-The adapted encoder is written as a transformers directory and can be named as
-`--vars.backbone` of the training commands. A killed run goes on from its last
-checkpoint, with its optimizer state.
-
-    python scripts/adapt_encoder.py TEXTS... --backbone minilm --output DIR
-
-TEXTS are `.jsonl`, `.jsonl.gz` (an object with `text` a line), `.txt`, or folders of `.txt`.
-"""
+"""Go on with masked-language training of an encoder on unlabelled clinical text, before a pipeline is trained on it."""
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-import typer
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from kiwi_spacy.engines.bert.backbones import backbone_path
-from kiwi_spacy.formats.inputs import read_texts
+from ..engines.bert.backbones import backbone_path
+from ..errors import TrainingError
+from ..formats.inputs import read_texts
 
 
 def pack(texts: Iterator[str], tokenizer: Any, length: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -62,23 +53,25 @@ def mask_words(
     spoilt = ids.clone()
     spoilt[chosen & (fate < 0.8)] = tokenizer.mask_token_id
     swapped = chosen & (fate >= 0.9)
-    spoilt[swapped] = torch.randint(1000, len(tokenizer), (int(swapped.sum()),), generator=generator)
+    first = min(1000, len(tokenizer) // 2)  # BERT's vocabularies begin with special and unused pieces
+    spoilt[swapped] = torch.randint(first, len(tokenizer), (int(swapped.sum()),), generator=generator)
     return spoilt, chosen
 
 
-def main(
-    texts: Annotated[list[Path], typer.Argument(help="Text files, JSONL files (.gz too), or folders of .txt.")],
-    output: Annotated[Path, typer.Option(help="Where the adapted encoder is written.")],
-    backbone: Annotated[str, typer.Option(help="A backbone's name or directory.")] = "minilm",
-    epochs: Annotated[float, typer.Option(help="Passes over the text.")] = 1.0,
-    length: Annotated[int, typer.Option(help="Word pieces a row.")] = 128,
-    batch_size: Annotated[int, typer.Option(help="Rows a step.")] = 16,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-4,
-    mask_rate: Annotated[float, typer.Option(help="Share of the words to predict.")] = 0.2,
-    seed: Annotated[int, typer.Option(help="Seed of masks, order and new weights.")] = 0,
-    checkpoint_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 100,
+def adapt(
+    texts: Sequence[Path], output: Path, *, backbone: str = "minilm", epochs: float = 1.0, length: int = 128,
+    batch_size: int = 16, rate: float = 3e-4, mask_rate: float = 0.2, seed: int = 0, checkpoint_every: int = 100,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Adapt an encoder to clinical language and write it as a transformers directory."""
+    """Adapt an encoder to clinical language and write it as a transformers directory, to be named as a config's backbone.
+
+    A killed run goes on from its last checkpoint, with its optimizer's state.
+
+    texts (Sequence[Path]): Text files, .jsonl(.gz) files, or folders of .txt. backbone (str): A name or a directory.
+    epochs (float): Passes over the text. length (int): Word pieces a row. batch_size (int): Rows a step.
+    rate (float): Highest learning rate. mask_rate (float): Share of the words to predict.
+    RAISES (TrainingError): The texts are too short for one step.
+    """
     torch.manual_seed(seed)
     source = backbone_path(backbone)
     tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
@@ -89,6 +82,8 @@ def main(
     order: list[int] = []
     shuffler = random.Random(seed)
     total = int(len(ids) * epochs) // batch_size
+    if not total:
+        raise TrainingError(f"{len(ids)} rows of {length} word pieces are too few for a step of {batch_size}. Give more text.")
     while len(order) < total * batch_size:
         order += shuffler.sample(range(len(ids)), len(ids))
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01, fused=True)
@@ -105,7 +100,7 @@ def main(
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         first = state["step"]
-    print(f"{len(ids)} rows of {length} word pieces, {total} steps, starting at step {first}", flush=True)
+    progress(f"{len(ids)} rows of {length} word pieces, {total} steps, starting at step {first}")
     began, sum_loss = time.time(), 0.0
     for step in range(first, total):
         rows = order[step * batch_size : (step + 1) * batch_size]
@@ -121,7 +116,7 @@ def main(
         sum_loss += float(loss)
         if (step + 1) % 25 == 0:
             speed = (step + 1 - first) * batch_size * length / (time.time() - began)
-            print(f"step {step + 1}/{total}  loss {sum_loss / 25:.3f}  {speed:.0f} pieces/s", flush=True)
+            progress(f"step {step + 1}/{total}  loss {sum_loss / 25:.3f}  {speed:.0f} pieces/s")
             sum_loss = 0.0
         if (step + 1) % checkpoint_every == 0:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
@@ -131,8 +126,3 @@ def main(
     model.base_model.save_pretrained(output)
     tokenizer.save_pretrained(output)
     checkpoint.unlink(missing_ok=True)
-    print(f"adapted encoder written to {output}", flush=True)
-
-
-if __name__ == "__main__":
-    typer.run(main)
