@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import spacy
+from codes import held_out
 from spacy.language import Language
 from spacy.tokens import Doc
 
@@ -301,6 +302,7 @@ def main() -> None:
     args = parser.parse_args()
     print(f"sections, own corpus\n  {f1(sections())}")
     own_corpus(misses=args.misses)
+    held_out(seed=4)
     if not args.shared:
         print("negex and behaviour are left out: name their folder, or set KIWI_SHARED")
         return
