@@ -8,14 +8,14 @@ export HF_HUB_OFFLINE := 1
 .PHONY: demo test lint clean
 
 demo: .venv/run
-	$(BIN)/python scripts/demo.py
+	$(BIN)/python examples/demo.py
 
 test: .venv/run .venv/dev
 	$(MAKE) lint
 	$(BIN)/python -m pytest
 
 lint: .venv/dev
-	$(BIN)/ruff check kiwi_spacy scripts recipes tests benchmarks
+	$(BIN)/ruff check kiwi_spacy examples recipes tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -1,4 +1,4 @@
-"""Print a model card's tables from what `kiwi evaluate --output` wrote: `python scripts/card_table.py NAME=SCORES.json ...`."""
+"""Print a model card's tables from what `kiwi evaluate --output` wrote: `python recipes/card_table.py NAME=SCORES.json ...`."""
 
 import json
 import sys

@@ -1,6 +1,6 @@
 """Write the study from a report of `kiwi compare` and a learning curve.
 
-    python scripts/study.py REPORT.json CURVE.json OUTPUT.md
+    python recipes/study.py REPORT.json CURVE.json OUTPUT.md
 
 The report's first system is the bert engine, its second the llama engine, the others are peers. CURVE.json may be `-`,
 where there is none.
