@@ -1,6 +1,5 @@
 """What the commands share: their options, loading a pipeline, errors in one line without note text."""
 
-import re
 import traceback
 import warnings
 from collections import Counter
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from .. import __version__
-from ..errors import KiwiError
+from ..errors import KiwiError, kind_of
+from .exits import exit_code
 
 if TYPE_CHECKING:  # each command imports what it needs, so that --help answers at once
     from spacy.language import Language
@@ -21,8 +21,9 @@ if TYPE_CHECKING:  # each command imports what it needs, so that --help answers 
 app = typer.Typer(
     name="kiwi", help="Find problems, treatments, tests and drugs in clinical notes, with what modifies them.",
     no_args_is_help=True, pretty_exceptions_show_locals=False,  # locals hold note text
-    epilog="Exit codes: 0, all is done; 1, some notes or files failed and are named, the others are done; 2, nothing could be "
-    "done as asked, and one line says what to mend.",
+    epilog="Exit codes: 0, all is done; 1, some notes or files failed or are incomplete and are named, the others are done; "
+    "2, nothing could be done as asked, and one line says what to mend; 3, the output folder holds other results; "
+    "4, another run writes there; 5, weights are missing.",
 )
 
 
@@ -54,12 +55,12 @@ TextDir = Annotated[Path | None, typer.Option("--text-dir", help="Where the text
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """Turn errors that the user can mend into one line on stderr and exit code 2."""
+    """Turn errors that the user can mend into one line on stderr and an exit code of `exits`."""
     try:
         yield
     except KiwiError as error:
         typer.echo(f"kiwi: {' '.join(str(error).split(chr(10)))}", err=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(exit_code(error)) from None
 
 
 @contextmanager
@@ -75,24 +76,14 @@ def without_text() -> Iterator[None]:
             if isinstance(error, OSError) and error.strerror:
                 raise KiwiError(f"{error.filename}: {error.strerror}." if error.filename else error.strerror) from None
             typer.echo("".join(traceback.format_tb(error.__traceback__)), err=True, nl=False)
-            raise KiwiError(f"{_kind(error)}. Its message is left out, as it may hold note text.") from None
+            raise KiwiError(f"{kind_of(error)}. Its message is left out, as it may hold note text.") from None
 
 
 def _show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    typer.echo(f"{filename}:{lineno}: {_kind(message)}. Its message is left out, as it may hold note text.", err=True)
-
-
-def _kind(error: Exception | Warning | str) -> str:
-    """Return the type of an error, and its code where it is one of spaCy's.
-
-    >>> _kind(ValueError("[E088] Text of length 1200000 exceeds maximum"))
-    'ValueError [E088]'
-    """
-    code = re.match(r"\[[EW]\d+\]", str(error))
-    return type(error).__name__ + (f" {code.group()}" if code else "")
+    typer.echo(f"{filename}:{lineno}: {kind_of(message)}. Its message is left out, as it may hold note text.", err=True)
 
 
 def load_pipeline(pipeline: str, device: Device) -> "Language":

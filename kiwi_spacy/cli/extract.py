@@ -2,12 +2,17 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import KiwiError
+from ..formats.names import printable
 from .common import Device, OnDevice, Pipeline, app, echo_problems, load_pipeline, one_line, without_text
+from .exits import SOME
+
+if TYPE_CHECKING:
+    from ..run.extract import Summary
 
 
 class ExtractFormat(str, Enum):
@@ -17,35 +22,74 @@ class ExtractFormat(str, Enum):
     csv = "csv"
 
 
+class RedoWhat(str, Enum):
+    changed = "changed"
+    all = "all"
+
+
+_SHOWN = 20  # files left out that are named for one reason; the manifest names all
+
+
 @app.command()
 def extract(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Text files, folders of .txt (all below), .jsonl(.gz) files, or - for stdin."),
+        typer.Argument(
+            metavar="INPUT...", help="Files or folders of .txt, .text or .jsonl, also with .gz; .json files; or - for stdin."
+        ),
     ],
     pipeline: Pipeline,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
     format: Annotated[ExtractFormat, typer.Option("--format", "-f", help="What to write.")] = ExtractFormat.brat,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Notes at a time.")] = 32,
     device: OnDevice = Device.cpu,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do all again, also notes already written.")] = False,
+    redo: Annotated[
+        RedoWhat | None,
+        typer.Option("--redo", help="Do again what another pipeline, other settings or another text have made; or all."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", help="What files that are not UTF-8 are in, such as latin-1 or cp1252.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", hidden=True)] = False,
 ) -> None:
-    """Run a pipeline over notes. Started again, it goes on where it stopped."""
+    """Run a pipeline over notes. Started again, it goes on where it stopped.
+
+    Exit codes: 0 all done; 1 some notes failed or are incomplete; 2 a mistake in the command or the inputs; 3 the output
+    folder holds other results; 4 another run writes there; 5 weights are missing.
+    """
+    if overwrite:
+        typer.echo("kiwi: --overwrite is now called --redo all.", err=True)
     with one_line():
         from ..run.extract import extract as run
 
         nlp = load_pipeline(pipeline, device)
         with without_text():
             summary = run(
-                inputs, nlp, output, format.value, batch_size=batch_size, overwrite=overwrite,
+                inputs, nlp, output, format.value, batch_size=batch_size,
+                redo="all" if overwrite else redo.value if redo else None, encoding=encoding,
                 stdin=typer.get_binary_stream("stdin"),
             )
-    for name, reason in summary.failed:
-        typer.echo(f"{name}: {reason}", err=True)
-    typer.echo(f"{summary.done} done, {summary.skipped} skipped, {len(summary.failed)} failed", err=True)
+    _echo_summary(summary)
+    if summary.failed or summary.incomplete:
+        raise typer.Exit(SOME)
+
+
+def _echo_summary(summary: "Summary") -> None:
+    by_reason: dict[str, list[str]] = {}
+    for place, reason in summary.left_out:
+        by_reason.setdefault(reason, []).append(place)
+    for reason, places in by_reason.items():
+        more = f" and {len(places) - _SHOWN} more, named in kiwi-manifest.jsonl" if len(places) > _SHOWN else ""
+        typer.echo(f"left out, {reason}: {', '.join(places[:_SHOWN])}{more}", err=True)
+    for name, reason in [*summary.failed, *summary.incomplete]:
+        typer.echo(f"{printable(name)}: {reason}", err=True)
+    counts = {
+        "done": summary.done, "kept": summary.kept, "incomplete": len(summary.incomplete), "failed": len(summary.failed),
+        "left out": len(summary.left_out), "taken away": summary.removed,
+    }
+    always = ("done", "kept", "incomplete", "failed")
+    typer.echo(", ".join(f"{n} {what}" for what, n in counts.items() if n or what in always), err=True)
     echo_problems(summary.problems)
-    if summary.failed:
-        raise typer.Exit(1)
 
 
 @app.command()

@@ -6,28 +6,35 @@ from itertools import islice
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ..errors import KiwiError
+from ..errors import BackboneError, KiwiError, kind_of, place_of
 
 
 def annotate(nlp: Language, notes: Iterable[str | Doc], batch_size: int) -> Iterator[Doc | str]:
-    """Yield what a pipeline makes of each note, in order: a Doc, or the reason why it failed.
+    """Yield what a pipeline makes of each note, in order and as soon as it is there: a Doc, or the reason why it failed.
 
     A note without a result, after an exception or because an error handler of the pipeline's own left it out,
     is tried again alone.
 
     notes (Iterable[str | Doc]): Texts, or Docs that stay as they are.
     batch_size (int): Notes that the pipeline gets at a time, and that are taken from `notes` at a time.
+    RAISES (BackboneError): Weights are missing, so that every note would fail.
     """
     rest = iter(notes)
     while batch := list(islice(rest, batch_size)):
-        done: dict[int, Doc] = {}
+        given = 0  # notes of the batch whose result is given
         try:
             numbered = ((_fresh(note), i) for i, note in enumerate(batch))
-            done = {i: doc for doc, i in nlp.pipe(numbered, as_tuples=True, batch_size=len(batch))}
+            for doc, i in nlp.pipe(numbered, as_tuples=True, batch_size=len(batch)):
+                for note in batch[given:i]:
+                    yield _alone(nlp, note)
+                yield doc
+                given = i + 1
+        except BackboneError:
+            raise
         except Exception:  # whatever a component raises; the note that did it is found below
-            done = {}
-        for i, note in enumerate(batch):
-            yield done[i] if i in done else _alone(nlp, note)
+            pass
+        for note in batch[given:]:
+            yield _alone(nlp, note)
 
 
 def reason(error: Exception, source: str = "the pipeline") -> str:
@@ -36,7 +43,7 @@ def reason(error: Exception, source: str = "the pipeline") -> str:
         return str(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"{source} raised {type(error).__name__}"
+    return f"{source} raised {kind_of(error)} at {place_of(error)}"
 
 
 def _fresh(note: str | Doc) -> str | Doc:
@@ -46,5 +53,7 @@ def _fresh(note: str | Doc) -> str | Doc:
 def _alone(nlp: Language, note: str | Doc) -> Doc | str:
     try:
         return nlp(_fresh(note))
+    except BackboneError:
+        raise
     except Exception as error:
         return reason(error)

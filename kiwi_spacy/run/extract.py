@@ -1,103 +1,250 @@
 """Run a pipeline over files and write what it finds; a run can be stopped and started again."""
 
+import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal, NamedTuple
 
 from spacy.language import Language
 from spacy.tokens import Doc
 from tqdm import tqdm
 
-from ..errors import FormatError, KiwiError
-from ..formats.inputs import plan_notes
-from ..formats.outputs import Format, check_name, open_writer
+from ..contract import count_problem, get_failures, get_problems
+from ..errors import FormatError, KiwiError, OutputError
+from ..formats.inputs import Note, Plan, plan_notes
+from ..formats.outputs import Format, check_name, output_of
 from .annotate import annotate, reason
+from .folder import Folder, open_folder
+from .manifest import Entry, Head, Outcome, Settings, differences, hash_text, pipeline_identity
 from .memory import give_back
+
+Redo = Literal["changed", "all"]
+
+SURROGATE = "lone surrogate read as U+FFFD"
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did. `failed` holds (note's name, reason); `problems` sums `doc._.problems`."""
+    """What a run did.
+
+    done: Notes that are whole now; `kept` were so before.
+    incomplete: (note, what is missing) of notes written without some of their parts; the next run does them again.
+    failed: (note, reason) of notes that have no result.
+    left_out: (file, reason) of files that hold no notes.
+    removed: Results taken away because their notes are gone.
+    problems: Sums `doc._.problems` of the notes done in this run.
+    """
 
     done: int = 0
-    skipped: int = 0
+    kept: int = 0
+    incomplete: list[tuple[str, str]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    removed: int = 0
     problems: dict[str, int] = field(default_factory=dict)
 
 
 def extract(
     inputs: list[str], nlp: Language, output: Path, format: Format = "brat", *, batch_size: int = 32,
-    overwrite: bool = False, stdin: BinaryIO | None = None,
+    redo: Redo | None = None, encoding: str | None = None, thresholds: Mapping[str, float] | None = None,
+    stdin: BinaryIO | None = None,
 ) -> Summary:
     """Write what `nlp` finds in the notes into the folder `output`; one bad note never stops the others.
 
-    Notes already written are skipped, so a killed run goes on where it stopped. Notes are read as
-    the pipeline asks for them and nothing of them is kept.
+    The folder's manifest says which notes are done, so a killed run goes on where it stopped, and ends as one that was
+    not killed. Notes that failed or are incomplete are done again. Notes are read as the pipeline asks for them and nothing
+    of them is kept. docs/extract.md says more.
 
-    inputs (list[str]): Text files; folders of *.txt, whose tree is kept below `output`; .jsonl
-        and .jsonl.gz files of {"id", "text"}; "-" for standard input, JSONL or one plain note named "stdin".
+    inputs (list[str]): Files of text, JSON or JSON Lines, also packed with gzip; folders, whose tree is kept below
+        `output`; "-" for standard input, JSON Lines or one plain note named "stdin".
     nlp (Language): The pipeline. Its `max_length` is raised where a note is longer, for this run.
     output (Path): "brat" writes NAME.ann per note, not the text; "jsonl" and "csv" write one file,
         extracted.jsonl or .csv; "docbin" writes extracted-00001.spacy and so on.
     batch_size (int): Notes that the pipeline gets at a time.
-    overwrite (bool): Do notes again that are already written.
+    redo (Literal["changed", "all"] | None): Do again what another pipeline, other settings or another text have made, and
+        take results away whose notes are gone; or do all notes again.
+    encoding (str | None): What files that are not UTF-8 are in.
+    thresholds (Mapping[str, float] | None): The least scores by label, which `nlp` must apply; kept in the manifest.
     stdin (BinaryIO | None): What "-" reads; the process's standard input by default.
     RETURNS (Summary): Counts, and the reasons why notes failed, which never hold note text.
-    RAISES (KiwiError): An input is missing or empty, or two inputs give notes of one name.
+    RAISES (KiwiError): An input is missing or empty, or two inputs hold notes of one name.
+    RAISES (OutputError): The folder holds other results, and `redo` is not given; or files of others.
+    RAISES (HeldError): Another run writes to the folder.
+    RAISES (BackboneError): Weights of the pipeline are missing.
     """
     if batch_size < 1:
         raise KiwiError(f"batch_size is {batch_size}; it must be 1 or more.")
-    notes, total = plan_notes(inputs, stdin if stdin is not None else sys.stdin.buffer)
-    output.mkdir(parents=True, exist_ok=True)
-    writer = open_writer(output, format, overwrite)
-    counts = {"done": 0, "skipped": 0}
-    failed: list[tuple[str, str]] = []
-    problems: Counter[str] = Counter()
-    max_length = nlp.max_length
+    output_of(format)
+    plan = plan_notes(inputs, stdin if stdin is not None else sys.stdin.buffer, encoding)
+    head = Head(pipeline_identity(nlp), Settings(format, dict(thresholds or {})), "all" if redo == "all" else "")
+    with open_folder(output, format, nlp.vocab) as folder:
+        removed = _begin(folder, head, plan, redo)
+        run = _Run(nlp, folder, plan, redo)
+        run.go(batch_size)
+        return Summary(
+            run.counts["done"], run.counts["kept"], run.incomplete, run.failed, list(plan.left_out), removed,
+            dict(sorted(run.problems.items())),
+        )
+
+
+def _begin(folder: Folder, head: Head, plan: Plan, redo: Redo | None) -> int:
+    """Take away what is not to be kept; return how many results are gone because their notes are.
+
+    RAISES (OutputError): Something would have to be taken away that `redo` does not name.
+    """
+    if folder.head is None:
+        folder.begin(head, ())
+        return 0
+    differ = differences(folder.head, head)
+    done = {name: entry for name, entry in folder.live.items() if entry.outcome == "done"}
+    changed = [note.name for note in plan.files() if note.name in done and _hash(note) != done[note.name].sha256]
+    gone = [
+        name for name, entry in folder.live.items()
+        if entry.file and plan.total is not None and name not in plan.names  # standard input cannot be read ahead
+    ]
+    if redo is None and (differ or changed or gone):
+        raise OutputError(_refusal(folder, differ, changed, gone))
+    goes_on = not differ and (redo != "all" or folder.head.redo == "all")
+    if not goes_on:
+        folder.begin(head, set(folder.live))
+    else:
+        folder.begin(Head(head.pipeline, head.settings, folder.head.redo), {*changed, *gone})
+    return len(gone)
+
+
+def _hash(note: Note) -> str:
     try:
-        with tqdm(total=total, unit="note", file=sys.stderr) as progress:
+        return hash_text(note.read())
+    except (FormatError, OSError):
+        return ""
 
-            def readable() -> Iterator[tuple[str, str]]:
-                for note in notes:
-                    try:
-                        if format == "brat":
-                            check_name(note.name)
-                        if not overwrite and writer.has(note.name):
-                            counts["skipped"] += 1
-                        else:
-                            text = note.read()
-                            nlp.max_length = max(nlp.max_length, len(text))
-                            yield text, note.name
-                            continue
-                    except (FormatError, OSError) as error:
-                        failed.append((note.name, reason(error)))
-                    progress.update()
 
-            stream = readable()
-            while batch := list(islice(stream, batch_size)):
-                # Every new word stays in the vocabulary for good otherwise. The zone is closed before
-                # the next batch and no Doc outlives it; the writer of DocBins keeps plain strings.
-                with nlp.memory_zone():
-                    texts = [text for text, _ in batch]
-                    for (_, name), result in zip(batch, annotate(nlp, texts, len(batch)), strict=True):
-                        if isinstance(result, Doc):
-                            try:
-                                writer.write(name, result)
-                                counts["done"] += 1
-                                problems.update(result._.problems)
-                            except OSError:
-                                raise  # no note is at fault: the disk is full, say, and the file may end within a line
-                            except Exception as error:
-                                failed.append((name, reason(error, "writing the result")))
-                        else:
-                            failed.append((name, result))
-                        progress.update()
-                give_back()
-    finally:
-        nlp.max_length = max_length
-        writer.close()
-    return Summary(counts["done"], counts["skipped"], failed, dict(sorted(problems.items())))
+def _refusal(folder: Folder, differ: list[str], changed: list[str], gone: list[str]) -> str:
+    found = [
+        *differ,
+        *([f"{len(changed)} notes have another text: {_some(changed)}"] if changed else []),
+        *([f"{len(gone)} notes are no longer among the inputs: {_some(gone)}"] if gone else []),
+    ]
+    again = sum(entry.file != "" for entry in folder.live.values()) if differ else len(changed)
+    away = f" and takes away the results of {len(gone)}" if gone and not differ else ""
+    return (
+        f"'{folder.path}' holds the results of another run. {'; '.join(found)}. Nothing was written. Take what the first run "
+        f"took, write to another folder, or say --redo changed, which does {again} notes again{away}, or --redo all."
+    )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+class _Ready(NamedTuple):
+    """A note that is read: its name, its text, and the text's hash."""
+
+    name: str
+    text: str
+    sha256: str
+
+
+class _Run:
+    """The notes' way from the plan through the pipeline into the folder, and what is counted on it."""
+
+    def __init__(self, nlp: Language, folder: Folder, plan: Plan, redo: Redo | None) -> None:
+        self.nlp, self.folder, self.plan, self.redo = nlp, folder, plan, redo
+        self.counts: Counter[str] = Counter()
+        self.incomplete: list[tuple[str, str]] = []
+        self.failed: list[tuple[str, str]] = []
+        self.problems: Counter[str] = Counter()
+        self.order: list[str] = []
+        self.before = dict(folder.live)
+
+    def go(self, batch_size: int) -> None:
+        """Do every note that is not done, then bring the folder into order."""
+        max_length = self.nlp.max_length
+        try:
+            with tqdm(total=self.plan.total, unit="note", file=sys.stderr) as progress:
+                ready = self._ready(progress)
+                while batch := list(islice(ready, batch_size)):
+                    # Every new word stays in the vocabulary for good otherwise. The zone is closed before
+                    # the next batch and no Doc outlives it; what is written is plain bytes.
+                    with self.nlp.memory_zone():
+                        texts = [_LONE.sub("\ufffd", note.text) for note in batch]
+                        for note, result in zip(batch, annotate(self.nlp, texts, len(batch)), strict=True):
+                            self._take(note, result)
+                            progress.update()
+                    self.folder.sync()
+                    give_back()
+        finally:
+            self.nlp.max_length = max_length
+        unseen = set(self.before) - set(self.order) if self.plan.total is None else ()
+        with self.nlp.memory_zone():
+            self.folder.finish([*(name for name in self.before if name in unseen), *self.order], self.plan.left_out)
+
+    def _ready(self, progress: tqdm) -> Iterator[_Ready]:
+        """Yield the notes to do, read; those that are done, or cannot be read, are counted."""
+        for note in chain(self.plan.files(), self.plan.stream()):
+            self.order.append(note.name)
+            before = self.before.get(note.name)
+            done = before is not None and before.outcome == "done"
+            if done and note.name in self.plan.names:  # its text was compared at the start
+                self.counts["kept"] += 1
+                progress.update()
+                continue
+            try:
+                text = note.read()
+                if self.folder.output.layout == "file a note":
+                    check_name(note.name)
+            except (FormatError, OSError) as error:
+                self._fail(note.name, "", reason(error))
+                progress.update()
+                continue
+            sha256 = hash_text(text)
+            if before is not None and done and before.sha256 == sha256:
+                self.counts["kept"] += 1
+                progress.update()
+            elif done and self.redo is None:
+                self.failed.append((note.name, "its text is another than that of its result, which is kept; see --redo"))
+                progress.update()
+            else:
+                self.nlp.max_length = max(self.nlp.max_length, len(text))
+                yield _Ready(note.name, text, sha256)
+
+    def _take(self, note: _Ready, result: Doc | str) -> None:
+        if isinstance(result, str):
+            self._fail(note.name, note.sha256, result)
+            return
+        if lone := len(_LONE.findall(note.text)):
+            count_problem(result, SURROGATE, lone)
+        if not note.text.strip():
+            count_problem(result, "note without text")
+        failures = get_failures(result)
+        outcome: Outcome = "incomplete" if failures else "done"
+        problems = get_problems(result)
+        try:
+            self.folder.write(
+                Entry(
+                    note.name, outcome, note.sha256, dict(sorted(problems.items())),
+                    tuple((f.start_char, f.end_char, f.reason) for f in failures),
+                ),
+                self.folder.output.render(note.name, result),
+            )
+        except OSError:
+            raise  # no note is at fault: the disk is full, say
+        except Exception as error:
+            self._fail(note.name, note.sha256, reason(error, "writing the result"))
+            return
+        self.problems.update(problems)
+        if failures:
+            missing = ", ".join(f"{f.start_char}-{f.end_char} {f.reason}" for f in failures[:3])
+            more = f" and {len(failures) - 3} more" if len(failures) > 3 else ""
+            self.incomplete.append((note.name, f"no answer for {missing}{more}"))
+        else:
+            self.counts["done"] += 1
+
+    def _fail(self, name: str, sha256: str, why: str) -> None:
+        self.folder.fail(Entry(name, "failed", sha256, reason=why))
+        self.failed.append((name, why))

@@ -48,7 +48,7 @@ def test_help_of_each_command(command: list[str]) -> None:
 def test_extract_writes_brat_and_says_what_it_did(pipeline_path: Path, gold: Path, tmp_path: Path) -> None:
     result = _run("extract", gold, "--pipeline", pipeline_path, "--output", tmp_path / "out")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "2 done, 0 skipped, 0 failed" in result.stderr
+    assert "2 done, 0 kept, 0 incomplete, 0 failed, 2 left out" in result.stderr
     assert sorted(p.name for p in (tmp_path / "out").glob("*.ann")) == ["a.ann", "b.ann"]
 
 

