@@ -13,7 +13,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from tqdm import tqdm
 
-from ..contract import count_problem, get_failures, get_problems
+from ..contract import Failure, count_problem, get_failures, get_problems
 from ..errors import FormatError, KiwiError, OutputError
 from ..formats.inputs import Note, Plan, plan_notes
 from ..formats.outputs import Format, check_name, output_of
@@ -142,6 +142,21 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
+def _missing(failures: list[Failure]) -> str:
+    missing = ", ".join(f"{f.start_char}-{f.end_char} {f.reason}" for f in failures[:3])
+    return f"no answer for {missing}" + (f" and {len(failures) - 3} more" if len(failures) > 3 else "")
+
+
+def _is_all(failures: list[Failure], text: str) -> bool:
+    """Whether no word of a note has an answer."""
+    end = 0
+    for start, stop in sorted((f.start_char, f.end_char) for f in failures):
+        if text[end:start].strip():
+            return False
+        end = max(end, stop)
+    return not text[end:].strip()
+
+
 class _Ready(NamedTuple):
     """A note that is read: its name, its text, and the text's hash."""
 
@@ -222,6 +237,9 @@ class _Run:
         if not note.text.strip():
             count_problem(result, "note without text")
         failures = get_failures(result)
+        if failures and _is_all(failures, note.text):
+            self._fail(note.name, note.sha256, _missing(failures))
+            return
         outcome: Outcome = "incomplete" if failures else "done"
         problems = get_problems(result)
         try:
@@ -239,9 +257,7 @@ class _Run:
             return
         self.problems.update(problems)
         if failures:
-            missing = ", ".join(f"{f.start_char}-{f.end_char} {f.reason}" for f in failures[:3])
-            more = f" and {len(failures) - 3} more" if len(failures) > 3 else ""
-            self.incomplete.append((note.name, f"no answer for {missing}{more}"))
+            self.incomplete.append((note.name, _missing(failures)))
         else:
             self.counts["done"] += 1
 

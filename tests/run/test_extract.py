@@ -184,7 +184,11 @@ def test_extract_docbin_starts_a_new_file_after_so_many_notes(
     nlp: Language, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folder, "SHARD", 2)
-    extract([str(notes)], nlp, tmp_path / "out", "docbin")
+    seen: list[list[str]] = []
+    monkeypatch.setattr("kiwi_spacy.run.extract.give_back", lambda: seen.append(sorted(p.name for p in out.glob("*.spacy"))))
+    out = tmp_path / "out"
+    extract([str(notes)], nlp, out, "docbin", batch_size=1)
+    assert seen == [[], ["extracted-00001.spacy"], ["extracted-00001.spacy"]]  # while the run goes on
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "extracted-00001.spacy", "extracted-00002.spacy", MANIFEST,
     ]
@@ -310,13 +314,10 @@ def test_extract_says_who_holds_the_folder(nlp: Language, notes: Path, tmp_path:
     assert extract([str(notes)], nlp, tmp_path / "out").done == 3
 
 
-@pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("call", [1, 3, 6, 8, 10, 12])
-def test_extract_that_was_killed_ends_as_one_that_was_not(
-    nlp: Language, notes: Path, tmp_path: Path, format: Format, call: int
-) -> None:
-    """The process ends at once, as by kill -9, at a step that writes, renames or removes."""
-    def strike(times: list[int]) -> None:
+def _extract_and_die(call: int, notes: Path, nlp: Language, output: Path, format: Format, redo: Redo | None) -> None:
+    """Run in a process that ends at once, as by kill -9, before the step of this number that writes, renames or removes."""
+
+    def strike() -> None:
         times[0] -= 1
         if times[0] == 0:
             os._exit(9)
@@ -324,13 +325,31 @@ def test_extract_that_was_killed_ends_as_one_that_was_not(
     child = os.fork()
     if child == 0:
         times = [call]
-        for name in ("replace", "rename", "fsync"):
+        for name in ("replace", "rename", "fsync", "unlink"):
             real = getattr(os, name)
-            setattr(os, name, lambda *args, real=real, **named: (strike(times), real(*args, **named))[1])
-        extract([str(notes)], nlp, tmp_path / "out", format)
+            setattr(os, name, lambda *args, real=real, **named: (strike(), real(*args, **named))[1])
+        extract([str(notes)], nlp, output, format, batch_size=2, redo=redo)
         os._exit(0)
     os.waitpid(child, 0)
-    extract([str(notes)], nlp, tmp_path / "out", format)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("redo", [None, "changed", "all"])
+@pytest.mark.parametrize("calls", [(1,), (3,), (5,), (7,), (9, 2), (11,), (13, 4), (15,), (17,)], ids=str)
+def test_extract_that_was_killed_ends_as_one_that_was_not(
+    nlp: Language, notes: Path, tmp_path: Path, format: Format, redo: Redo | None, calls: tuple[int, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(folder, "SHARD", 2)
+    for name in ("c", "d"):
+        (notes / f"{name}.txt").write_text("fever")
+    (notes / "broken.txt").write_bytes(b"\xff")
+    if redo:
+        extract([str(notes)], nlp, tmp_path / "out", format)
+        (notes / "a.txt").write_text("no cough")
+    for call in calls:
+        _extract_and_die(call, notes, nlp, tmp_path / "out", format, redo)
+    extract([str(notes)], nlp, tmp_path / "out", format, redo=redo)
     extract([str(notes)], nlp, tmp_path / "fresh", format)
     assert _bytes(tmp_path / "out") == _bytes(tmp_path / "fresh")
 
@@ -365,6 +384,23 @@ def test_extract_marks_a_note_without_all_answers_and_does_it_again(
     assert (again.done, again.kept, again.incomplete) == (1, 2, [])
     extract([str(notes)], nlp, tmp_path / "fresh", format)
     assert _bytes(tmp_path / "out") == _bytes(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_extract_counts_a_note_without_any_answer_as_failed(
+    nlp: Language, notes: Path, tmp_path: Path, format: Format
+) -> None:
+    @Language.component("kiwi_test_silent")
+    def silent(doc: Doc) -> Doc:
+        if "aspirin" in doc.text:
+            set_failures(doc, [Failure(0, 7, "OSError at x.py:1 in f"), Failure(8, len(doc.text), "out of memory")])
+        return doc
+
+    nlp.add_pipe("kiwi_test_silent", first=True)
+    summary = extract([str(notes)], nlp, tmp_path / "out", format)
+    assert (summary.done, summary.incomplete) == (2, [])
+    assert summary.failed == [("b.v2", "no answer for 0-7 OSError at x.py:1 in f, 8-18 out of memory")]
+    assert set(_names(tmp_path / "out", format)) == {"a", "ward/a"}
 
 
 def test_extract_stops_at_once_where_weights_are_missing(nlp: Language, notes: Path, tmp_path: Path) -> None:
