@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from spacy import registry
@@ -307,11 +309,12 @@ def score_examples(examples: Iterable[Example], *, schema: Schema | None = None)
 def create_scorer(schema: str | None = None) -> Callable[..., dict[str, Any]]:
     """Return a spaCy scorer for entities, modifiers and links, exact and relaxed.
 
-    schema (str | None): A schema file; the packaged schema by default.
+    schema (str | None): A schema file; by default the schema of the component that asks, else the packaged one.
     """
-    loaded = load_schema(schema)
+    return partial(_score, schema)
 
-    def score(examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
-        return score_examples(examples, schema=loaded)
 
-    return score
+def _score(file: str | None, examples: Iterable[Example], *, schema: Schema | None = None, **kwargs: Any) -> dict[str, Any]:
+    """Score by the file's schema, else by that of the component; the file is read only now, as a saved pipeline may lack it."""
+    named = load_schema(file) if file is not None and (schema is None or Path(file).is_file()) else schema
+    return score_examples(examples, schema=named)

@@ -15,6 +15,7 @@ Links and scores are plain numbers and strings in `doc.user_data`, so they survi
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from spacy.tokens import Doc, Span, SpanGroup
@@ -215,13 +216,6 @@ def role_labels(doc: Doc, role: str) -> Iterable[str]:
     return load_schema().role_labels(role) if kept is None else kept[role]
 
 
-def _role_getter(role: str) -> Any:
-    def getter(span: Span) -> bool:
-        return has_role(span, role)
-
-    return getter
-
-
 def register_extensions() -> None:
     """Add `doc._.relations` and the rest, unless another import has done so."""
     doc_getters = {
@@ -231,7 +225,7 @@ def register_extensions() -> None:
         "failures": get_failures,
     }
     span_getters: dict[str, Any] = {"modifiers": entity_modifiers, "score": get_score}
-    span_getters |= {f"is_{role}": _role_getter(role) for role in ROLES}
+    span_getters |= {f"is_{role}": partial(has_role, role=role) for role in ROLES}  # no closures: a spawned process pickles them
     for name, getter in doc_getters.items():
         if not Doc.has_extension(name):
             Doc.set_extension(name, getter=getter)

@@ -22,6 +22,7 @@ from kiwi_spacy import get_modifiers, get_relations
 from kiwi_spacy.contract import set_modifiers, set_relations, span_key
 from kiwi_spacy.engines.bert.layers import _means
 from kiwi_spacy.engines.bert.pieces import Pieces
+from kiwi_spacy.errors import SchemaError
 from kiwi_spacy.train.loop import train
 
 ROOT = Path(__file__).parents[2]
@@ -136,10 +137,33 @@ def test_a_site_brings_its_own_schema(tiny_bert: str, tiny_schema: str, tmp_path
         "components.transformer.model.max_pieces": 100, "training.max_steps": 2,
     }
     path = train(ROOT / "configs" / "bert.cfg", tmp_path / "out", settings)
-    Path(tiny_schema).unlink()  # the pipeline holds its own copy
-    nlp = spacy.load(path)
-    assert nlp.get_pipe("kiwi_entities").labels == ("finding",)
-    assert nlp("No rash.").text == "No rash."
+    expected = plain(spacy.load(path)("No rash."))
+    Path(tiny_schema).unlink()  # the pipeline holds its own copy; another process knows it by no cache
+    code = (
+        "import spacy, sys; from kiwi_spacy.contract import span_key, get_modifiers, get_relations;"
+        "nlp = spacy.load(sys.argv[1]); nlp = spacy.blank('en').from_config(nlp.config).from_bytes(nlp.to_bytes());"
+        "doc = nlp('No rash.'); assert nlp.get_pipe('kiwi_modifiers').labels == ('absent',);"
+        "print(nlp.get_pipe('kiwi_entities').labels, ([span_key(e) for e in doc.ents],"
+        "[span_key(m) for m in get_modifiers(doc)], [r.key for r in get_relations(doc)]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == f"('finding',) {expected}", done.stderr[-500:]
+
+
+def test_a_missing_schema_is_named_when_it_is_needed(tmp_path: Path) -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("kiwi_entities", config={"schema": str(tmp_path / "missing.yml")})
+    with pytest.raises(SchemaError, match=r"missing\.yml"):
+        nlp.get_pipe("kiwi_entities").schema  # noqa: B018
+
+
+def test_a_perfect_prediction_under_a_sites_schema_scores_one(tiny_schema: str) -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("kiwi_entities", config={"schema": tiny_schema})
+    doc = nlp.make_doc("No rash")
+    doc.set_ents([Span(doc, 1, 2, "finding")])
+    scores = nlp.get_pipe("kiwi_entities").score([Example(doc, doc)])
+    assert scores["kiwi_entities_f"] == 1.0
 
 
 @pytest.mark.slow

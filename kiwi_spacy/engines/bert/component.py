@@ -17,7 +17,8 @@ from thinc.api import Model, Optimizer
 from thinc.types import Floats2d
 
 from ...errors import TrainingError
-from ...schema import Schema, load_schema, schema_from_dict
+from ...schema import Schema, load_schema, schema_from_dict, schema_to_dict
+from .compat import set_forward
 
 
 def on_tokens(tok2vec: Model[list[Doc], list[Floats2d]], name: str, **attrs: Any) -> Model:
@@ -37,9 +38,25 @@ class Head(TrainablePipe):
         self.model = model
         self.name = name
         self.scorer = scorer
-        self.schema: Schema = load_schema(schema)
+        # A saved pipeline brings its schema itself: the file that it was trained with need not be here.
+        self._schema_file = schema
+        self._schema = load_schema(schema) if schema is None or Path(schema).is_file() else None
         self.cfg: dict[str, Any] = {"width": None}
         self._rehearsal_model = None
+
+    @property
+    def schema(self) -> Schema:
+        """The component's own schema: that of the file, until a saved one is loaded.
+
+        RAISES (SchemaError): The file is missing, and no saved schema was loaded.
+        """
+        if self._schema is None:
+            self._schema = load_schema(self._schema_file)
+        return self._schema
+
+    def score(self, examples: Iterable[Example], **settings: Any) -> dict[str, Any]:
+        """Score a batch by the component's own schema."""
+        return self.scorer(examples, **{"schema": self.schema, **settings}) if self.scorer else {}
 
     def build(self, width: int) -> None:
         """Add the torch layer, for token vectors of `width`, to the model."""
@@ -47,8 +64,12 @@ class Head(TrainablePipe):
 
     @property
     def labels(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The labels that this component sets, from the schema."""
-        return ()
+        """The labels that this component sets, from the schema; none while spaCy loads one whose schema is still to be read."""
+        return () if self._schema is None else tuple(self.own_labels(self._schema))
+
+    def own_labels(self, schema: Schema) -> Iterable[str]:
+        """Return the labels of a schema that this component sets, in its order."""
+        raise TypeError(f"{type(self).__name__} does not say which labels it sets")
 
     @property
     def label_data(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -90,7 +111,7 @@ class Head(TrainablePipe):
     def set_head(self, layer: Model, forward: Callable[..., Any]) -> None:
         """Put the built layer behind the encoder and let `forward` compute."""
         self.model.layers[1:] = [layer]
-        self.model._func = forward
+        set_forward(self.model, forward)
 
     def learn(self, examples: list[Example]) -> float:
         """Send the gradient of a batch back through the model and return its loss; nothing steps yet."""
@@ -133,12 +154,13 @@ class Head(TrainablePipe):
 
     def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> "Head":
         """Load what `to_bytes` gave."""
-        parts: dict[str, Any] = {
-            "schema": lambda text: self._read_schema(text),
-            "cfg": lambda raw: self._restore(srsly.json_loads(raw)),
-        }
-        util.from_bytes(data, parts, exclude)
-        util.from_bytes(data, {"model": self.model.from_bytes}, exclude)
+        parts: list[tuple[str, Callable[[Any], Any]]] = [  # in this order: the schema says how many weights there are
+            ("schema", self._read_schema),
+            ("cfg", lambda raw: self._restore(srsly.json_loads(raw))),
+            ("model", self.model.from_bytes),
+        ]
+        for name, read in parts:
+            util.from_bytes(data, {name: read}, exclude)
         return self
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
@@ -161,24 +183,7 @@ class Head(TrainablePipe):
         return self
 
     def _read_schema(self, text: str) -> None:
-        self.schema = schema_from_dict(yaml.safe_load(text), f"the schema of '{self.name}'")
-
-
-def schema_to_dict(schema: Schema) -> dict[str, Any]:
-    """Return the schema in the form of its YAML file."""
-    def plain(label: Any, modifier: bool) -> dict[str, Any]:
-        entry: dict[str, Any] = {"colour": label.colour, "definition": label.definition}
-        if modifier:
-            entry |= {"modifies": sorted(label.modifies), "inside": label.inside}
-            if label.role:
-                entry["role"] = label.role
-        return entry
-
-    return {
-        "name": schema.name,
-        "entities": {name: plain(label, False) for name, label in schema.entities.items()},
-        "modifiers": {name: plain(label, True) for name, label in schema.modifiers.items()},
-    }
+        self._schema = schema_from_dict(yaml.safe_load(text), f"the schema of '{self.name}'")
 
 
 def project_span(doc: Doc, start_char: int, end_char: int) -> tuple[int, int] | None:

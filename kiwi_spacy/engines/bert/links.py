@@ -10,10 +10,12 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import ArgsKwargs, Model, PyTorchWrapper, torch2xp, xp2torch
+from thinc.api import ArgsKwargs, Model, torch2xp, xp2torch
 from thinc.types import Floats1d, Floats2d
 
 from ...contract import get_modifiers, get_relations, set_relations, span_key
+from ...schema import Schema
+from .compat import torch_layer
 from .component import Head, as_tensor, on_tokens, project_span
 from .layers import PairScores
 from .tagger import DEFAULT_MODEL
@@ -40,6 +42,9 @@ def create_link_model(
 def _forward(model: Model, X: tuple[list[Doc], list[Pairs]], is_train: bool) -> tuple[Floats1d, Callable]:
     docs, pairs = X
     vectors, backprop_vectors = model.layers[0](docs, is_train)
+    if not is_train:  # each Doc alone: sums depend on how many rows are computed together
+        found = [model.layers[1].predict((each, rows)) for each, rows in zip(vectors, pairs) if len(rows)]
+        return model.ops.xp.concatenate(found), lambda d_scores: docs
     sizes = [len(v) for v in vectors]
     offsets = numpy.cumsum([0, *sizes])
     moved = []
@@ -74,15 +79,14 @@ class LinkScorer(Head):
         self.max_distance = max_distance
         self.threshold = threshold
 
-    @property
-    def labels(self) -> tuple[str, ...]:  # type: ignore[override]
-        return tuple(self.schema.modifiers)
+    def own_labels(self, schema: Schema) -> Iterable[str]:
+        return schema.modifiers
 
     def build(self, width: int) -> None:
         attrs = self.model.attrs
         sizes = [len(self.schema.entities), len(self.schema.modifiers), *_COUNTED]
         layer = PairScores(width, attrs["hidden"], sizes, attrs["dropout"], attrs["rate_factor"])
-        self.set_head(PyTorchWrapper(layer, convert_inputs=_convert_inputs), _forward)
+        self.set_head(torch_layer(layer, _convert_inputs), _forward)
 
     def candidates(self, doc: Doc, heads: list[Place], modifiers: list[Place]) -> tuple[Pairs, list[tuple[int, int]]]:
         """Return the legal pairs within `max_distance` tokens: their features and (head, modifier) indices.
@@ -134,7 +138,7 @@ class LinkScorer(Head):
         ]
         if not sum(len(index) for _, index in made):
             return [[] for _ in docs]
-        scores = as_tensor(self.model.predict((docs, [rows for rows, _ in made]))).sigmoid().tolist()
+        scores = as_tensor(self.model.predict((docs, [rows for rows, _ in made]))).double().sigmoid().tolist()
         results, first = [], 0
         for _, index in made:
             scored = [(h, m, p) for (h, m), p in zip(index, scores[first : first + len(index)])]

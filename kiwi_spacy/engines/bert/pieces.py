@@ -16,6 +16,7 @@ from spacy.tokens import Span
 from spacy_transformers.data_classes import WordpieceBatch
 from thinc.types import Ragged
 
+from ..workers import EngineLock
 from .tokens import MOST, WHITE, kinds
 
 
@@ -37,6 +38,7 @@ class Pieces:
         frame = tokenizer.build_inputs_with_special_tokens([-1])
         self.before, self.after = frame[: frame.index(-1)], frame[frame.index(-1) + 1 :]
         self._words: dict[bytes, Word] = {}
+        self.lock = EngineLock()  # two threads in one tokenizer: "Already borrowed"
 
     @staticmethod
     def fit(tokenizer: Any) -> bool:
@@ -50,7 +52,7 @@ class Pieces:
         The places of the alignment count through all rows of the batch, padding included.
         """
         if len(self._words) > MOST:
-            self._words.clear()
+            self._words = {}  # a new one: another thread may be reading the old
         found = [self._of_window(window) for window in windows]
         room = self.tokenizer.model_max_length - len(self.before) - len(self.after)
         rows, places, counts = [], [], []
@@ -90,18 +92,25 @@ class Pieces:
         words = self._words
         missing = {key: start for key, start in zip(keys, edges) if key not in words}
         if missing:
-            self._learn(window, missing)
+            self._learn(window, missing, words)
         return [words[key] for key in keys]
 
-    def _learn(self, window: Span, missing: dict[bytes, int]) -> None:
+    def ids(self, texts: list[str]) -> list[list[int]]:
+        """Return the ids of the pieces of each text, without what frames a window."""
+        with self.lock:
+            ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _learn(self, window: Span, missing: dict[bytes, int], words: dict[bytes, Word]) -> None:
         strings = window.doc.vocab.strings
         tokens = [[strings[int(orth)] for orth in numpy.frombuffer(key, dtype="uint64")] for key in missing]
         texts = ["".join(parts) for parts in tokens]
-        coded = self.tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False)
+        with self.lock:
+            coded = self.tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False)
         for key, parts, ids, offsets in zip(missing, tokens, coded["input_ids"], coded["offset_mapping"]):
             owner = [i for i, part in enumerate(parts) for _ in part]
             held: list[list[int]] = [[] for _ in parts]
             for piece, (start, end) in enumerate(offsets):
                 for token in sorted(set(owner[start:end])):
                     held[token].append(piece)
-            self._words[key] = Word(tuple(ids), tuple(map(len, held)), tuple(chain.from_iterable(held)))
+            words[key] = Word(tuple(ids), tuple(map(len, held)), tuple(chain.from_iterable(held)))

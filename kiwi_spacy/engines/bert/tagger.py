@@ -11,11 +11,13 @@ from spacy.pipeline.trainable_pipe import TrainablePipe
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Model, PyTorchWrapper, with_array
+from thinc.api import Model, with_array
 from thinc.types import Floats2d
 
 from ...contract import count_problem, get_modifiers, set_modifiers, set_scores
+from ...schema import Schema
 from . import crf
+from .compat import torch_layer
 from .component import Head, as_tensor, on_tokens, project_span
 from .layers import Emissions
 from .tokens import marks
@@ -50,6 +52,9 @@ def create_tagger_model(
 
 def _forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[list[Floats2d], Callable]:
     vectors, backprop_vectors = model.layers[0](docs, is_train)
+    if not is_train:  # each Doc alone: sums depend on how many rows are computed together
+        empty = model.ops.alloc2f(0, 1)  # an empty Doc's vectors have no width
+        return [model.layers[1].predict([each])[0] if len(each) else empty for each in vectors], lambda d_scores: docs
     scores, backprop_scores = model.layers[1](vectors, is_train)
     return scores, lambda d_scores: backprop_vectors(backprop_scores(d_scores))
 
@@ -69,15 +74,14 @@ class SpanTagger(Head):
         self.max_chunk = max_chunk
         self.loss = loss
 
-    @property
-    def labels(self) -> tuple[str, ...]:  # type: ignore[override]
-        return tuple(self.schema.entities if self.kind == "entities" else self.schema.modifiers)
+    def own_labels(self, schema: Schema) -> Iterable[str]:
+        return schema.entities if self.kind == "entities" else schema.modifiers
 
     def build(self, width: int) -> None:
         attrs = self.model.attrs
         tags = crf.tag_count(len(self.labels))
         layer = Emissions(width, attrs["hidden"], tags, attrs["dropout"], attrs["rate_factor"])
-        self.set_head(with_array(PyTorchWrapper(layer), pad=2), _forward)
+        self.set_head(with_array(torch_layer(layer), pad=2), _forward)
 
     def chunks(self, doc: Doc) -> list[tuple[int, int]]:
         """Return the token ranges that are decoded as one sequence each; no span crosses their ends."""
@@ -112,7 +116,8 @@ class SpanTagger(Head):
         found: list[Found] = [[] for _ in docs]
         if not any(len(doc) for doc in docs):
             return found
-        scores = [as_tensor(s) for s in self.model.predict(docs)]
+        # Sums over a line in single precision would round at 6e-5, and otherwise in other company.
+        scores = [as_tensor(s).double() for s in self.model.predict(docs)]
         rows = sorted(self._rows(docs), key=lambda row: row[2] - row[1])
         with torch.no_grad():
             for first in range(0, len(rows), 512):  # rows of like length together: little padding

@@ -20,12 +20,14 @@ def orths(doc: Doc) -> list[int]:
 def kinds(words: list[int], strings: StringStore) -> numpy.ndarray:
     """Return int8 (words,): for each hash LINE_END if it holds a line end, STOP if it is a full stop, ! or ?, WHITE if it
     is white space throughout, added up."""
+    global _kinds
     if len(_kinds) > MOST:
-        _kinds.clear()
-    for word in set(words).difference(_kinds):
+        _kinds = {}  # a new one: another thread may be reading the old
+    known = _kinds
+    for word in set(words).difference(known):
         text = strings[word]
-        _kinds[word] = LINE_END * ("\n" in text) + STOP * (text in _STOPS) + WHITE * _WHITE.issuperset(text)
-    return numpy.array([_kinds[word] for word in words], dtype="int8")
+        known[word] = LINE_END * ("\n" in text) + STOP * (text in _STOPS) + WHITE * _WHITE.issuperset(text)
+    return numpy.array([known[word] for word in words], dtype="int8")
 
 
 def marks(doc: Doc) -> tuple[numpy.ndarray, numpy.ndarray]:

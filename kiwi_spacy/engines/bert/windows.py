@@ -17,10 +17,13 @@ from transformers.utils import ModelOutput
 from ...contract.windows import fill_windows
 from ..workers import ForkGuard
 from .backbones import backbone_path
+from .compat import encoder_shim, guard_encoder, rest, torch_module, wrap_forward
 from .pieces import Pieces
 from .tokens import MOST, marks, orths
 
-ROWS = 8  # windows a pass of the encoder when predicting; fastest of 4 to 32 on two cores
+# Windows a pass of the encoder when predicting. On a CPU one: sums of a padded row depend on how long its neighbours are
+# (2.4e-6 in the states, 6e-5 in scores), and a note has the same facts alone and in company. It costs a tenth of a pass.
+ROWS, ROWS_OF_GPU = 1, 8
 
 
 class Windows:
@@ -39,9 +42,13 @@ class Windows:
         self._fork = ForkGuard()
 
     @property
+    def _tokenizer(self) -> Any:
+        return self.model.tokenizer if self.model is not None else None  # type: ignore[attr-defined]
+
+    @property
     def pieces(self) -> Pieces:
         """What turns windows into word pieces, by the encoder's tokenizer."""
-        tokenizer = self.model.tokenizer  # type: ignore[union-attr]
+        tokenizer = self._tokenizer
         if self._encoder_pieces is None or self._encoder_pieces.tokenizer is not tokenizer:
             self._encoder_pieces = Pieces(tokenizer)
         return self._encoder_pieces
@@ -50,14 +57,14 @@ class Windows:
         """Return the number of word pieces of each token."""
         words = orths(doc)
         if len(self._pieces) > MOST:
-            self._pieces.clear()
-        new = list(set(words).difference(self._pieces))
+            self._pieces = {}  # a new one: another thread may be reading the old
+        known = self._pieces
+        new = list(set(words).difference(known))
         if new:
             texts = [doc.vocab.strings[word] for word in new]
-            tokenizer = self.model.tokenizer if self.model is not None else None  # type: ignore[attr-defined]
-            coded = texts if tokenizer is None else tokenizer(texts, add_special_tokens=False)["input_ids"]
-            self._pieces.update(zip(new, map(len, coded)))
-        return [self._pieces[word] for word in words]
+            coded = texts if self._tokenizer is None else self.pieces.ids(texts)
+            known.update(zip(new, map(len, coded)))
+        return [known[word] for word in words]
 
     def __call__(self, docs: list[Doc]) -> list[list[Span]]:
         """Return each Doc's windows, in order; together they hold all its tokens."""
@@ -77,13 +84,14 @@ class Windows:
         return [doc[start:end] for start, end in zip(starts, [*starts[1:], len(doc)])]
 
 
-def _forward(stock: Callable[..., Any], windows: Windows, model: Model, docs: list[Doc], is_train: bool) -> Any:
+def _forward(windows: Windows, stock: Callable[..., Any], model: Model, docs: list[Doc], is_train: bool) -> Any:
     """Encode as spacy-transformers does, but when predicting find the pieces a word at a time and compute no padding."""
     if is_train or not Pieces.fit(model.tokenizer):  # type: ignore[attr-defined]
-        return stock(model, docs, is_train)
+        with windows.pieces.lock:  # two threads in one tokenizer fail
+            return stock(model, docs, is_train)
     nested = windows(docs)
     batch, align = windows.pieces.encode([window for spans in nested for window in spans])
-    hidden = torch2xp(_encode(model.layers[0].shims[0], batch))
+    hidden = torch2xp(_encode(encoder_shim(model), batch))
     data, row, token, longest = [], 0, 0, batch.input_ids.shape[1]
     borders = numpy.cumsum([0, *align.lengths])
     for doc, spans in zip(docs, nested):
@@ -100,23 +108,23 @@ def _forward(stock: Callable[..., Any], windows: Windows, model: Model, docs: li
 
 
 def _encode(shim: Any, batch: WordpieceBatch) -> torch.Tensor:
-    """Return the states (rows, longest, width); rows of like length are computed together."""
-    encoder, device = shim._model, shim.device
+    """Return the states (rows, longest, width); rows of like length are computed together on a GPU, each alone on a CPU."""
+    encoder, device = torch_module(shim), shim.device
+    together = ROWS if device.type == "cpu" else ROWS_OF_GPU
     lengths = numpy.array(batch.lengths)
     order = lengths.argsort(kind="stable")
     inputs: dict[str, Any] = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
     if batch.token_type_ids is not None:
         inputs["token_type_ids"] = batch.token_type_ids
     hidden = torch.zeros(*batch.input_ids.shape, encoder.config.hidden_size, device=device)
-    training = encoder.training
-    encoder.eval()
-    with torch.no_grad():
-        for first in range(0, len(order), ROWS):
-            rows = order[first : first + ROWS]
-            longest = int(lengths[rows].max())
-            part = {name: torch.as_tensor(table[rows, :longest], device=device) for name, table in inputs.items()}
-            hidden[torch.as_tensor(rows, device=device), :longest] = encoder(**part).last_hidden_state.float()
-    encoder.train(training)
+    for first in range(0, len(order), together):
+        rows = order[first : first + together]
+        longest = int(lengths[rows].max())
+        part = {name: torch.as_tensor(table[rows, :longest], device=device) for name, table in inputs.items()}
+        with shim.lock, torch.no_grad():
+            rest(encoder)
+            states = encoder(**part).last_hidden_state.float()
+        hidden[torch.as_tensor(rows, device=device), :longest] = states
     return hidden
 
 
@@ -142,6 +150,7 @@ def create_transformer(
         grad_scaler_config={},
     )
     windows.model = model
+    guard_encoder(model)
     model.init = partial(_init, model.init)
-    model._func = partial(_forward, model._func, windows)
+    wrap_forward(model, partial(_forward, windows))
     return model
