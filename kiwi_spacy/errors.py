@@ -29,6 +29,10 @@ class RulesError(KiwiError):
     """A file of rules (titles of sections, cues of status) cannot be read or contradicts itself."""
 
 
+class MissingExtraError(KiwiError, ImportError):
+    """A library is not installed that only a part of the package needs; the message names the extra that brings it."""
+
+
 class OutputError(KiwiError):
     """An output folder holds what this run did not make, or the results of another pipeline, other settings, other notes."""
 

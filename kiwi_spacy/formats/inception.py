@@ -17,6 +17,7 @@ from spacy.tokens import Doc
 
 from ..contract import NOTE, count_problem, get_modifiers, get_relations, get_score, span_key
 from ..errors import FormatError
+from ..extras import extra
 from ..schema import Schema
 from .doccano import turned
 from .docs import make_doc
@@ -34,10 +35,8 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def _cassis() -> Any:
-    try:
+    with extra("inception"):
         import cassis
-    except ImportError:
-        raise FormatError("INCEpTION's files need dkpro-cassis. Install it: pip install 'kiwi-spacy[inception]'.") from None
     return cassis
 
 
@@ -97,7 +96,8 @@ def read_inception(folder: Path, nlp: Language, schema: Schema) -> Iterator[Doc 
 
     The types are those of the TypeSystem.xml in the folder or, if there is none, those that this package writes.
 
-    RAISES (FormatError): dkpro-cassis is not installed, the folder holds no .xmi, or its types cannot be read.
+    RAISES (MissingExtraError): dkpro-cassis is not installed.
+    RAISES (FormatError): The folder holds no .xmi, or its types cannot be read.
     """
     cassis = _cassis()
     paths = sorted(folder.rglob("*.xmi"))

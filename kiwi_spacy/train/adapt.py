@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import AutoModelForMaskedLM, AutoTokenizer
-
 from ..engines.bert.backbones import backbone_path
 from ..errors import TrainingError
+from ..extras import extra
 from ..formats.inputs import read_texts
+
+with extra("bert"):
+    import torch
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 
 def pack(texts: Iterator[str], tokenizer: Any, length: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy
 import srsly
-import torch
 from spacy.language import Language
 from thinc.api import Optimizer, get_current_ops
 
 from ..errors import TrainingError
+from ..extras import extra
 from .weights import modules, parameters
+
+with extra("bert"):
+    import torch
 
 
 def save(nlp: Language, optimizer: Optimizer, path: Path, run: str, step: int) -> None:

@@ -11,7 +11,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
 from spacy import util
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
@@ -23,12 +22,16 @@ from spacy.util import registry, resolve_dot_names
 from thinc.api import set_gpu_allocator
 
 from ..errors import TrainingError
+from ..extras import extra
 from ..formats.corpus import own_schema, read_examples
 from ..schema import load_schema
 from .base import load_base, start_from, with_models_of
 from .checkpoint import resume, save
 from .identity import Identity, claim, digest, notes_digest, schema_digest
 from .weights import weights_hash, write_halved
+
+with extra("bert"):
+    import torch
 
 _PIECE = 160  # tokens of the pieces that notes are cut into, as in configs/bert.cfg
 _TOLD_EVERY = 10  # steps

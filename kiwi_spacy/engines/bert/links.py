@@ -6,7 +6,6 @@ from typing import Any
 import numpy
 import torch
 from spacy import registry
-from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
@@ -18,7 +17,6 @@ from ...schema import Schema
 from .compat import torch_layer
 from .component import Head, as_tensor, on_tokens, project_span
 from .layers import PairScores
-from .tagger import DEFAULT_MODEL
 from .tokens import marks
 
 Place = tuple[int, int, str]  # start token, end token, label
@@ -27,8 +25,6 @@ Pairs = numpy.ndarray  # int64 (pairs, 4 + features); see `candidates`
 # Largest value of each counted feature, plus one: place, distance, heads passed, line ends,
 # full stops, other modifiers passed, rank of the head by distance.
 _COUNTED = [5, 12, 7, 3, 3, 6, 7]
-
-RELATION_MODEL = {**DEFAULT_MODEL, "@architectures": "kiwi.LinkScorer.v1"}
 
 
 @registry.architectures("kiwi.LinkScorer.v1")
@@ -206,18 +202,3 @@ def _projected(doc: Doc, spans: Iterable[Span]) -> tuple[list[Place], list[tuple
             places.append((*place, span.label_))
             keys.append(span_key(span))
     return places, keys
-
-
-@Language.factory(
-    "kiwi_relations", requires=["doc.ents", "doc.spans"], assigns=["doc._.relations"],
-    default_config={"model": RELATION_MODEL, "max_distance": 60, "threshold": 0.5, "schema": None, "scorer": None},
-    default_score_weights={"kiwi_relations_f": 0.3, "kiwi_relations_relaxed_f": 0.0},
-)
-def create_relations(
-    nlp: Language, name: str, model: Model, max_distance: int, threshold: float, schema: str | None,
-    scorer: Callable | None,
-) -> LinkScorer:
-    """Build the component that links modifiers to entities."""
-    return LinkScorer(
-        nlp.vocab, model, name, max_distance=max_distance, threshold=threshold, schema=schema, scorer=scorer
-    )

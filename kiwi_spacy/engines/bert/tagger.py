@@ -1,13 +1,11 @@
 """`kiwi_entities` and `kiwi_modifiers`: spans by a conditional random field over the shared encoder."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import numpy
 import torch
 from spacy import registry
-from spacy.language import Language
-from spacy.pipeline.trainable_pipe import TrainablePipe
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
@@ -23,19 +21,6 @@ from .layers import Emissions
 from .tokens import marks
 
 Found = list[tuple[int, int, int, float]]  # start token, end token, label index, probability
-
-DEFAULT_MODEL = {
-    "@architectures": "kiwi.SpanTagger.v1",
-    "tok2vec": {
-        "@architectures": "spacy-transformers.TransformerListener.v1",
-        "grad_factor": 1.0,
-        "pooling": {"@layers": "reduce_mean.v1"},
-        "upstream": "*",
-    },
-    "hidden": 256,
-    "dropout": 0.2,
-    "rate_factor": 10.0,
-}
 
 
 @registry.architectures("kiwi.SpanTagger.v1")
@@ -216,39 +201,3 @@ def whole_spans(row: list[int], n: int) -> list[int]:
         if began:
             break
     return row
-
-
-def _create(
-    nlp: Language, name: str, model: Model, kind: Literal["entities", "modifiers"], max_chunk: int, loss: Any,
-    schema: str | None, scorer: Callable | None,
-) -> TrainablePipe:
-    return SpanTagger(
-        nlp.vocab, model, name, kind=kind, max_chunk=max_chunk, loss=loss, schema=schema, scorer=scorer
-    )
-
-
-_DEFAULTS = {
-    "model": DEFAULT_MODEL, "max_chunk": 256, "loss": "crf", "schema": None, "scorer": {"@scorers": "kiwi.Scorer.v1"}
-}
-
-
-@Language.factory(
-    "kiwi_entities", assigns=["doc.ents"], default_config=_DEFAULTS,
-    default_score_weights={"kiwi_entities_f": 0.4, "kiwi_entities_relaxed_f": 0.0},
-)
-def create_entities(
-    nlp: Language, name: str, model: Model, max_chunk: int, loss: str, schema: str | None, scorer: Callable | None
-) -> TrainablePipe:
-    """Build the component that finds entities."""
-    return _create(nlp, name, model, "entities", max_chunk, loss, schema, scorer)
-
-
-@Language.factory(
-    "kiwi_modifiers", assigns=["doc.spans"], default_config={**_DEFAULTS, "scorer": None},
-    default_score_weights={"kiwi_modifiers_f": 0.3},
-)
-def create_modifiers(
-    nlp: Language, name: str, model: Model, max_chunk: int, loss: str, schema: str | None, scorer: Callable | None
-) -> TrainablePipe:
-    """Build the component that finds modifiers."""
-    return _create(nlp, name, model, "modifiers", max_chunk, loss, schema, scorer)

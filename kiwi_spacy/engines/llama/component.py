@@ -223,14 +223,3 @@ def _nearest(given: Sequence[Span], offset: int, answered: tuple[int, int, str, 
         for span in given
     ]
     return gaps.index(min(gaps))
-
-
-@Language.factory(
-    "kiwi_llm",
-    assigns=["doc.ents", "doc.spans"],
-    default_config={"task": {"@llm_tasks": "kiwi.Joint.v1"}, "model": {"@llm_models": "kiwi.LocalLlama.v1"}},
-)
-def create_component(nlp: Language, name: str, task: Any, model: Any) -> KiwiLLM:
-    """Build the component: a task of ours and a model, both local by default."""
-    return KiwiLLM(nlp, name, task, model)
-

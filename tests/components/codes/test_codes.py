@@ -1,6 +1,7 @@
 """Vocabularies from every format, look-ups in them, and `kiwi_codes` on Docs."""
 
 import pickle
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from typer.testing import CliRunner
 
 from kiwi_spacy.cli import app
 from kiwi_spacy.components.codes import Vocabulary, build_vocabulary
-from kiwi_spacy.components.codes import vocabulary as module
 from kiwi_spacy.components.codes.abbreviations import load_abbreviations
 from kiwi_spacy.components.codes.coding import find_code
 from kiwi_spacy.components.codes.sources import READERS, Rejected, Term
@@ -256,7 +256,7 @@ def test_facts_without_a_code_are_counted(made: Vocabulary) -> None:
 
 
 def test_without_the_extra_the_error_says_what_to_install(made: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_INSTALLED", False)
+    monkeypatch.setitem(sys.modules, "rapidfuzz.distance", None)
     with pytest.raises(KiwiError, match=r"kiwi-spacy\[codes\]"):
         Vocabulary(made.path)
 

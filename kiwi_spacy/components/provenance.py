@@ -7,7 +7,7 @@ import srsly
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ...contract import name_pipeline, set_provenance
+from ..contract import name_pipeline, set_provenance
 
 
 class Provenance:
