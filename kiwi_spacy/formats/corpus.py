@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from spacy import registry
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
+from spacy.util import registry
 
 from ..contract import NOTE, split_doc
 from ..contract.windows import line_borders
@@ -19,7 +19,7 @@ from .registry import Source, recognise
 logger = logging.getLogger("kiwi_spacy")
 
 
-@registry.readers("kiwi.Corpus.v1")
+@registry.readers("kiwi.Corpus.v1")  # type: ignore[untyped-decorator]
 def create_corpus(
     path: str | Path | None,
     schema: str | None = None,

@@ -18,9 +18,11 @@ def check_encoding(name: str) -> str:
     RAISES (KiwiError): Python knows none of this name.
     """
     try:
-        b"".decode(name)
+        b"text".decode(name)  # of nothing Python decodes nothing, by any name
     except LookupError:
         raise KiwiError(f"'{name}' is no encoding. Name one that Python knows, such as latin-1, cp1252 or utf-16-le.") from None
+    except UnicodeError:  # known, and of other bytes
+        return name
     return name
 
 

@@ -51,9 +51,10 @@ def _fresh(note: str | Doc) -> str | Doc:
 
 
 def _alone(nlp: Language, note: str | Doc) -> Doc | str:
-    try:
-        return nlp(_fresh(note))
+    try:  # not nlp(note), which gives a Doc without annotations where an error handler passes over the error
+        docs = list(nlp.pipe([_fresh(note)], batch_size=1))
     except BackboneError:
         raise
     except Exception as error:
         return reason(error)
+    return docs[0] if docs else "a component failed, and the pipeline's error handler left the note out"

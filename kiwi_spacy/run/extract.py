@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple, NoReturn
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -199,7 +199,7 @@ class _Run:
         with self.nlp.memory_zone():
             self.folder.finish([*(name for name in self.before if name in unseen), *self.order], self.plan.left_out)
 
-    def _ready(self, progress: tqdm) -> Iterator[_Ready]:
+    def _ready(self, progress: "tqdm[NoReturn]") -> Iterator[_Ready]:
         """Yield the notes to do, read; those that are done, or cannot be read, are counted."""
         for note in chain(self.plan.files(), self.plan.stream()):
             self.order.append(note.name)
