@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from .. import __version__
-from ..errors import KiwiError, kind_of
+from ..errors import BackboneError, KiwiError, kind_of
 from .exits import exit_code
 
 if TYPE_CHECKING:  # each command imports what it needs, so that --help answers at once
@@ -103,6 +103,10 @@ def load_pipeline(pipeline: str, device: Device) -> "Language":
         return nlp
     except KiwiError:
         raise
+    except FileNotFoundError as error:  # a folder or package that is there, less one of its files
+        raise BackboneError(
+            f"The pipeline '{pipeline}' lacks its file {error.filename}. Install it again, or copy it whole."
+        ) from error
     except (OSError, ValueError, ImportError) as error:  # no note is read yet, so the message can be shown
         first = next(iter(str(error).strip().split("\n")))
         raise KiwiError(f"The pipeline '{pipeline}' cannot be loaded: {first}") from error

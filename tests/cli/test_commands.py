@@ -186,3 +186,11 @@ def test_convert_to_brat_reports_ids_that_are_no_file_and_ids_that_stand_twice(t
     assert result.exit_code == 1
     assert "2 done, 3 failed, 0 problems" in result.stderr
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.ann", "a.txt", "b.ann", "b.txt"]
+
+
+def test_extract_has_a_code_for_a_pipeline_that_lacks_a_file(pipeline_path: Path, gold: Path, tmp_path: Path) -> None:
+    (pipeline_path / "tokenizer").unlink()
+    result = _run("extract", gold, "--pipeline", pipeline_path, "--output", tmp_path / "out")
+    assert result.exit_code == 5
+    assert result.stderr.startswith(f"kiwi: The pipeline '{pipeline_path}' lacks its file ") and result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
