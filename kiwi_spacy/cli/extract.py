@@ -50,6 +50,10 @@ def extract(
     encoding: Annotated[
         str | None, typer.Option("--encoding", help="What files that are not UTF-8 are in, such as latin-1 or cp1252.")
     ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option("--threshold", metavar="LABEL=VALUE", help="Keep what has this label from this score on; repeatable."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", hidden=True)] = False,
 ) -> None:
     """Run a pipeline over notes. Started again, it goes on where it stopped.
@@ -61,13 +65,16 @@ def extract(
         typer.echo("kiwi: --overwrite is now called --redo all.", err=True)
     with one_line():
         from ..run.extract import extract as run
+        from ..run.thresholds import parse_thresholds, set_thresholds
 
+        thresholds = parse_thresholds(threshold or [])
         nlp = load_pipeline(pipeline, device)
+        set_thresholds(nlp, thresholds)
         with without_text():
             summary = run(
                 inputs, nlp, output, format.value, batch_size=batch_size,
                 redo="all" if overwrite else redo.value if redo else None, encoding=encoding,
-                stdin=typer.get_binary_stream("stdin"),
+                thresholds=thresholds, stdin=typer.get_binary_stream("stdin"),
             )
     _echo_summary(summary)
     if summary.failed or summary.incomplete:

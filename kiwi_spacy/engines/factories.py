@@ -29,7 +29,8 @@ _TAGGER_MODEL = {
 }
 _LINK_MODEL = {**_TAGGER_MODEL, "@architectures": "kiwi.LinkScorer.v1"}
 _TAGGER = {
-    "model": _TAGGER_MODEL, "max_chunk": 256, "loss": "crf", "schema": None, "scorer": {"@scorers": "kiwi.Scorer.v1"}
+    "model": _TAGGER_MODEL, "max_chunk": 256, "loss": "crf", "schema": None, "scorer": {"@scorers": "kiwi.Scorer.v1"},
+    "thresholds": {},
 }
 
 
@@ -38,10 +39,11 @@ _TAGGER = {
     default_score_weights={"kiwi_entities_f": 0.4, "kiwi_entities_relaxed_f": 0.0},
 )
 def create_entities(
-    nlp: Language, name: str, model: Model, max_chunk: int, loss: str, schema: str | None, scorer: Callable | None
+    nlp: Language, name: str, model: Model, max_chunk: int, loss: str, schema: str | None, scorer: Callable | None,
+    thresholds: dict[str, float],
 ) -> TrainablePipe:
-    """Build the component that finds entities."""
-    return _create_tagger(nlp, name, model, "entities", max_chunk, loss, schema, scorer)
+    """Build the component that finds entities; `thresholds` are least probabilities by label."""
+    return _create_tagger(nlp, name, model, "entities", max_chunk, loss, schema, scorer, thresholds)
 
 
 @Language.factory(
@@ -49,35 +51,44 @@ def create_entities(
     default_score_weights={"kiwi_modifiers_f": 0.3},
 )
 def create_modifiers(
-    nlp: Language, name: str, model: Model, max_chunk: int, loss: str, schema: str | None, scorer: Callable | None
+    nlp: Language, name: str, model: Model, max_chunk: int, loss: str, schema: str | None, scorer: Callable | None,
+    thresholds: dict[str, float],
 ) -> TrainablePipe:
-    """Build the component that finds modifiers."""
-    return _create_tagger(nlp, name, model, "modifiers", max_chunk, loss, schema, scorer)
+    """Build the component that finds modifiers; `thresholds` are least probabilities by label."""
+    return _create_tagger(nlp, name, model, "modifiers", max_chunk, loss, schema, scorer, thresholds)
 
 
 def _create_tagger(
     nlp: Language, name: str, model: Model, kind: Literal["entities", "modifiers"], max_chunk: int, loss: Any,
-    schema: str | None, scorer: Callable | None,
+    schema: str | None, scorer: Callable | None, thresholds: dict[str, float],
 ) -> TrainablePipe:
     from .bert.tagger import SpanTagger
 
-    return SpanTagger(nlp.vocab, model, name, kind=kind, max_chunk=max_chunk, loss=loss, schema=schema, scorer=scorer)
+    return SpanTagger(
+        nlp.vocab, model, name, kind=kind, max_chunk=max_chunk, loss=loss, schema=schema, scorer=scorer, thresholds=thresholds
+    )
 
 
 @Language.factory(
     "kiwi_relations", requires=["doc.ents", "doc.spans"], assigns=["doc._.relations"],
-    default_config={"model": _LINK_MODEL, "max_distance": 60, "threshold": 0.5, "schema": None, "scorer": None},
+    default_config={
+        "model": _LINK_MODEL, "max_distance": 60, "threshold": 0.5, "thresholds": {}, "schema": None, "scorer": None,
+    },
     default_score_weights={"kiwi_relations_f": 0.3, "kiwi_relations_relaxed_f": 0.0},
 )
 def create_relations(
     nlp: Language, name: str, model: Model, max_distance: int, threshold: float, schema: str | None,
-    scorer: Callable | None,
+    scorer: Callable | None, thresholds: dict[str, float],
 ) -> TrainablePipe:
-    """Build the component that links modifiers to entities."""
+    """Build the component that links modifiers to entities.
+
+    threshold: Least probability of any link. thresholds: Higher ones for links of a modifier's label.
+    """
     from .bert.links import LinkScorer
 
     return LinkScorer(
-        nlp.vocab, model, name, max_distance=max_distance, threshold=threshold, schema=schema, scorer=scorer
+        nlp.vocab, model, name, max_distance=max_distance, threshold=threshold, schema=schema, scorer=scorer,
+        thresholds=thresholds,
     )
 
 

@@ -1,6 +1,6 @@
 """What the trained heads share: torch layers on a listener, labels from the schema, saving both."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer
 from thinc.types import Floats2d
 
-from ...errors import TrainingError
+from ...errors import SchemaError, TrainingError
 from ...schema import Schema, load_schema, schema_from_dict, schema_to_dict
 from .compat import set_forward
 
@@ -33,7 +33,10 @@ def _unbuilt(model: Model, X: Any, is_train: bool) -> Any:
 class Head(TrainablePipe):
     """A trained head: subclasses say how their torch layer is built and what its scores mean."""
 
-    def __init__(self, vocab: Vocab, model: Model, name: str, schema: str | None, scorer: Callable | None) -> None:
+    def __init__(
+        self, vocab: Vocab, model: Model, name: str, schema: str | None, scorer: Callable | None,
+        thresholds: Mapping[str, float],
+    ) -> None:
         self.vocab = vocab
         self.model = model
         self.name = name
@@ -43,6 +46,7 @@ class Head(TrainablePipe):
         self._schema = load_schema(schema) if schema is None or Path(schema).is_file() else None
         self.cfg: dict[str, Any] = {"width": None}
         self._rehearsal_model = None
+        self.thresholds = dict(thresholds)
 
     @property
     def schema(self) -> Schema:
@@ -57,6 +61,19 @@ class Head(TrainablePipe):
     def score(self, examples: Iterable[Example], **settings: Any) -> dict[str, Any]:
         """Score a batch by the component's own schema."""
         return self.scorer(examples, **{"schema": self.schema, **settings}) if self.scorer else {}
+
+    def set_thresholds(self, thresholds: Mapping[str, float]) -> None:
+        """Keep of these labels only what scores at least as much (0 to 1); thresholds of other labels stay.
+
+        RAISES (SchemaError): The component does not set a label, or a threshold is not from 0 to 1.
+        """
+        for label, least in thresholds.items():
+            if label not in self.labels:
+                can = ", ".join(self.labels)
+                raise SchemaError(f"'{self.name}' has a threshold for '{label}', which it does not set. It sets {can}.")
+            if not 0 <= least <= 1:
+                raise SchemaError(f"'{self.name}': the threshold of '{label}' is {least!r}; it must be a number from 0 to 1.")
+        self.thresholds.update(thresholds)
 
     def build(self, width: int) -> None:
         """Add the torch layer, for token vectors of `width`, to the model."""
@@ -86,6 +103,7 @@ class Head(TrainablePipe):
         labels: Ignored: labels come from the schema.
         RAISES (TrainingError): There are no examples, or the width cannot be known.
         """
+        self.set_thresholds(self.thresholds)
         first = next(iter(get_examples()), None)
         if first is None:
             raise TrainingError(f"'{self.name}' cannot be initialized: the training corpus holds no notes.")
@@ -184,6 +202,7 @@ class Head(TrainablePipe):
 
     def _read_schema(self, text: str) -> None:
         self._schema = schema_from_dict(yaml.safe_load(text), f"the schema of '{self.name}'")
+        self.set_thresholds(self.thresholds)
 
 
 def project_span(doc: Doc, start_char: int, end_char: int) -> tuple[int, int] | None:

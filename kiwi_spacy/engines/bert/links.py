@@ -1,6 +1,6 @@
 """`kiwi_relations`: scores every legal pair of entity and modifier within reach."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy
@@ -69,9 +69,9 @@ class LinkScorer(Head):
 
     def __init__(
         self, vocab: Vocab, model: Model, name: str, *, max_distance: int, threshold: float, schema: str | None,
-        scorer: Callable | None,
+        scorer: Callable | None, thresholds: Mapping[str, float],
     ) -> None:
-        super().__init__(vocab, model, name, schema, scorer)
+        super().__init__(vocab, model, name, schema, scorer, thresholds)
         self.max_distance = max_distance
         self.threshold = threshold
 
@@ -143,10 +143,11 @@ class LinkScorer(Head):
         return results
 
     def set_annotations(self, docs: Iterable[Doc], scores: list[list[tuple[int, int, float]]]) -> None:  # type: ignore[override]
-        """Write the links into the Docs."""
+        """Write the links into the Docs, but those below the threshold of their modifier's label."""
         for doc, links in zip(docs, scores):
             ents, modifiers = doc.ents, get_modifiers(doc)
-            set_relations(doc, [(ents[h], modifiers[m], p) for h, m, p in links], self.schema)
+            kept = [(h, m, p) for h, m, p in links if p >= self.thresholds.get(modifiers[m].label_, 0.0)]
+            set_relations(doc, [(ents[h], modifiers[m], p) for h, m, p in kept], self.schema)
 
     def gold(self, example: Example) -> tuple[Pairs, numpy.ndarray]:
         """Return the candidates among the reference's own spans and 1.0 where they are linked."""

@@ -1,6 +1,6 @@
 """`kiwi_entities` and `kiwi_modifiers`: spans by a conditional random field over the shared encoder."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 import numpy
@@ -52,9 +52,9 @@ class SpanTagger(Head):
 
     def __init__(
         self, vocab: Vocab, model: Model, name: str, *, kind: Literal["entities", "modifiers"], max_chunk: int,
-        loss: Literal["crf", "softmax"], schema: str | None, scorer: Callable | None,
+        loss: Literal["crf", "softmax"], schema: str | None, scorer: Callable | None, thresholds: Mapping[str, float],
     ) -> None:
-        super().__init__(vocab, model, name, schema, scorer)
+        super().__init__(vocab, model, name, schema, scorer, thresholds)
         self.kind = kind
         self.max_chunk = max_chunk
         self.loss = loss
@@ -112,7 +112,7 @@ class SpanTagger(Head):
         return [sorted(spans) for spans in found]
 
     def set_annotations(self, docs: Iterable[Doc], scores: list[Found]) -> None:  # type: ignore[override]
-        """Write spans and their probabilities into the Docs."""
+        """Write the spans that reach their label's threshold, and their probabilities, into the Docs."""
         labels = self.labels
         for doc, found in zip(docs, scores):
             spans = []
@@ -121,7 +121,7 @@ class SpanTagger(Head):
                     start += 1
                 while start < end and doc[end - 1].is_space:
                     end -= 1
-                if start < end:
+                if start < end and p >= self.thresholds.get(labels[label], 0.0):
                     spans.append((Span(doc, start, end, label=labels[label]), p))
             if self.kind == "entities":
                 doc.set_ents([span for span, _ in spans])
