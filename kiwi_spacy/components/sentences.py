@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _TOKEN = re.compile(
-    r"[^\S\n]*(?P<token>\n|[A-Za-z]/[A-Za-z]{1,2}(?![A-Za-z/])|(?:[A-Za-z]\.){2,}[A-Za-z]?|n['’]t(?![a-z])"
+    # White space before a token is no part of it: a run of it that no token follows would be searched from each of its places.
+    r"(?P<token>\n|[A-Za-z]/[A-Za-z]{1,2}(?![A-Za-z/])|(?:[A-Za-z]\.){2,}[A-Za-z]?|n['’]t(?![a-z])"
     r"|[^\W\d_]+?(?=n['’]t(?![a-z]))"
     r"|[^\W\d_]+(?:['’](?!s(?![a-z]))[a-z]+)?(?:['’]s)?|\d+(?:[.,:/]\d+)*|[^\w\s]|_)"
 )
@@ -64,7 +65,7 @@ def split_words(text: str, borders: Sequence[int] = ()) -> Words:
         starts.append(start)
         ends.append(end)
         sentences.append(number)
-        glued.append(start > 0 and start == match.start() and not text[start - 1].isspace())
+        glued.append(start > 0 and not text[start - 1].isspace())
         open_sentence = True
         if token in _ENDS and _ends_sentence(text, end, token, lower, glued):
             number, open_sentence = number + 1, False
