@@ -421,3 +421,17 @@ def test_extract_takes_an_encoding_for_what_is_not_utf8_alone(nlp: Language, tmp
     assert extract([str(tmp_path / "in")], nlp, tmp_path / "out", "jsonl", encoding="latin-1").done == 3
     lines = (tmp_path / "out" / "extracted.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["text"] for line in lines] == ["é", "é", "\ufffd fever"]
+
+
+def test_extract_keeps_the_result_of_a_note_of_standard_input_whose_text_changed(nlp: Language, tmp_path: Path) -> None:
+    def run(text: str, redo: Redo | None = None) -> Summary:
+        line = json.dumps({"id": "a", "text": text}).encode()
+        return extract(["-"], nlp, tmp_path / "out", "jsonl", stdin=io.BytesIO(line), redo=redo)
+
+    assert run("fever").done == 1
+    assert run("fever").kept == 1
+    before = _bytes(tmp_path / "out")
+    assert run("cough").failed == [("a", "its text is another than that of its result, which is kept; see --redo")]
+    assert _bytes(tmp_path / "out") == before
+    assert run("cough", "changed").done == 1
+    assert json.loads((tmp_path / "out" / "extracted.jsonl").read_text())["text"] == "cough"
