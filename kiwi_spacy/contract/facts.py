@@ -154,12 +154,13 @@ def plays_role(ent: Span, role: str) -> bool | None:
     for row in ent.doc.user_data.get(FACTS, ()):
         if (row["start_char"], row["end_char"], row["type"]) == (ent.start_char, ent.end_char, ent.label_):
             said = row["status"]
-            return {
+            says: dict[str, bool] = {
                 "negated": said["certainty"] == "absent",
                 "uncertain": said["certainty"] == "possible",
                 "conditional": said["condition"] is not None,
                 "somebody_else": said["experiencer"] != "patient",
-            }[role]
+            }
+            return says[role]
     return None
 
 

@@ -19,7 +19,7 @@ from ..errors import FormatError
 from ..schema import Schema
 from .docs import make_doc
 from .failure import Failure
-from .jsonl import as_name, fill_known, json_line, read_objects
+from .jsonl import as_name, fill_known, json_line, read_docs
 from .rows import add_note_rows, note_rows
 from .values import as_place, as_text, objects
 
@@ -44,16 +44,8 @@ def encode_doccano(doc: Doc, schema: Schema) -> bytes:
 
 
 def read_doccano(path: Path, nlp: Language, schema: Schema) -> Iterator[Doc | Failure]:
-    """Yield the notes of a file; a line that cannot be read becomes a `Failure`. Relations may point either way."""
-    for item in read_objects(path):
-        if isinstance(item, Failure):
-            yield item
-            continue
-        where, record = item
-        try:
-            yield _doc(nlp, record, schema)
-        except FormatError as error:
-            yield Failure(where, f"{where}: {error}.")
+    """Return the notes of a file; a line that cannot be read becomes a `Failure`. Relations may point either way."""
+    return read_docs(path, lambda record: _doc(nlp, record, schema))
 
 
 def _doc(nlp: Language, record: dict[str, Any], schema: Schema) -> Doc:

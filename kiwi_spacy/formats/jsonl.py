@@ -8,7 +8,7 @@ Offsets are characters, half-open; `head` and `modifier` are places in the two l
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +138,19 @@ def read_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]] | Failure]:
                     yield where, record
                 else:
                     yield Failure(where, f"{where}: not an object. Write one object a line.")
+
+
+def read_docs(path: Path, read: Callable[[dict[str, Any]], Doc]) -> Iterator[Doc | Failure]:
+    """Yield what `read` makes of each object of a file; a line that cannot be read, or that it refuses, becomes a `Failure`."""
+    for item in read_objects(path):
+        if isinstance(item, Failure):
+            yield item
+            continue
+        where, record = item
+        try:
+            yield read(record)
+        except FormatError as error:
+            yield Failure(where, f"{where}: {error}.")
 
 
 def read_jsonl(path: Path, nlp: Language, schema: Schema) -> Iterator[Doc | Failure]:
