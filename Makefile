@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test lint clean
+.PHONY: demo test coverage lint clean
 
 demo: .venv/run
 	$(BIN)/python examples/demo.py
@@ -13,6 +13,10 @@ demo: .venv/run
 test: .venv/run .venv/dev
 	$(MAKE) lint
 	$(BIN)/python -m pytest
+
+# Lines and branches of contract, formats and run that the tests reach; 95% at least.
+coverage: .venv/run .venv/dev
+	$(BIN)/python -m pytest --cov --cov-report=term-missing
 
 lint: .venv/dev
 	$(BIN)/ruff check kiwi_spacy examples recipes tests benchmarks
