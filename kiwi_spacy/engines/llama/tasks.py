@@ -140,8 +140,8 @@ class MarkupTask:
         return fill_doc(doc, spans, links, self.schema, scores=scores)
 
     def scorer(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
-        """Score a batch of Examples as `kiwi.Scorer.v1` does."""
-        return create_scorer()(examples, **kwargs)
+        """Score a batch of Examples as `kiwi.Scorer.v1` does, by the schema of the task."""
+        return create_scorer()(examples, schema=self.schema, **kwargs)
 
     # spacy-llm keeps a task with a pipeline only where all four of these are there.
 
