@@ -3,7 +3,7 @@
 import gc
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hostile import clinical_text, mark_words
@@ -39,18 +39,19 @@ def tasks() -> dict[str, Callable[[Doc], Any]]:
     return found
 
 
-def exponents(nlp: Language, sizes: tuple[int, ...] = SIZES) -> dict[str, float]:
-    """Return the exponents of each task, and of the tokenizer, over notes of these numbers of characters."""
+def exponents(nlp: Language, sizes: tuple[int, ...] = SIZES) -> Iterator[tuple[str, float]]:
+    """Yield the exponents of the tokenizer and of each task, over notes of these numbers of characters."""
     nlp.max_length = max(nlp.max_length, *sizes)
     docs = [nlp.make_doc(clinical_text(size)) for size in sizes]
     for doc in docs:
         mark_words(doc)
     texts = [doc.text for doc in docs]
-    found = {name: exponent(sizes, _in_turn(task, docs)) for name, task in tasks().items()}
-    return {**found, "tokenizer": exponent(sizes, _in_turn(nlp.make_doc, texts))}
+    yield "tokenizer", exponent(sizes, _in_turn(nlp.make_doc, texts))
+    for name, task in tasks().items():
+        yield name, exponent(sizes, _in_turn(task, docs))
 
 
-def _in_turn(task: Callable[..., object], given: Sequence[Doc | str], times: int = 4) -> list[float]:
+def _in_turn(task: Callable[..., object], given: Sequence[Doc | str], times: int = 3) -> list[float]:
     """Return the least seconds for each of several, taken in turn, so that a busy minute of the machine falls on all of them."""
     rounds = [[best(task, one, 1) for one in given] for _ in range(times)]
     return [min(seconds) for seconds in zip(*rounds)]

@@ -9,6 +9,7 @@ pipeline's: it says whatever it may, in tags that are spelt.
 
 import argparse
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import spacy
@@ -17,7 +18,7 @@ from spacy.language import Language
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from kiwi_spacy.engines.llama.exchange import Failure
+from kiwi_spacy.engines.llama.exchange import Failure, Reply
 from kiwi_spacy.engines.llama.markup import tag_texts
 from kiwi_spacy.engines.llama.weights import load_tokenizer
 from kiwi_spacy.formats.inputs import read_texts
@@ -91,29 +92,29 @@ def count(nlp: Language, texts: list[str]) -> None:
     component = nlp.get_pipe("kiwi_llm")
     tags = tag_texts(component.task.schema)
     changed = failed = windows = characters = spans = 0
-    answer = component.model.answer
+    stream = component.model.stream
 
-    def watched(prompts: list) -> list:
+    def watched(prompts: list) -> Iterator[tuple[int, Reply | Failure]]:
         nonlocal changed, failed, windows, characters, spans
-        replies = answer(prompts)
-        for prompt, reply in zip(prompts, replies):
+        for i, reply in stream(prompts):
+            prompt = prompts[i]
             windows += 1
             if isinstance(reply, Failure):
                 failed += 1
-                continue
-            characters += len(prompt.text)
-            spans += len(reply.found.spans)
-            changed += differs(str(reply), prompt.text, tags)
-            for start, end, _, _ in reply.found.spans:
-                assert prompt.text[start:end].strip() == prompt.text[start:end] != ""
-        return replies
+            else:
+                characters += len(prompt.text)
+                spans += len(reply.found.spans)
+                changed += differs(str(reply), prompt.text, tags)
+                for start, end, _, _ in reply.found.spans:
+                    assert prompt.text[start:end].strip() == prompt.text[start:end] != ""
+            yield i, reply
 
-    component.model.answer = watched
+    component.model.stream = watched
     for text, doc in zip(texts, nlp.pipe(tqdm(texts, unit="note"))):
         assert doc.text == text
     print(
-        f"{len(texts)} notes, {windows} windows ({failed} tried again in parts), {characters} characters, {spans} spans: "
-        f"{changed} changed"
+        f"{len(texts)} notes, {windows} windows ({failed} without an answer or tried again in parts), {characters} characters, "
+        f"{spans} spans: {changed} changed"
     )
 
 

@@ -205,7 +205,7 @@ def kills(number: int) -> None:
 
 def growth() -> None:
     """Print the exponents of time."""
-    for name, value in exponents(rule_pipeline()).items():
+    for name, value in exponents(rule_pipeline()):
         figure(f"{name}: exponent {value:.2f}", value <= MOST_EXPONENT)
 
 

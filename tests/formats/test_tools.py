@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 import spacy
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 
+from kiwi_spacy.contract import LAYERS, Remark, count_problem, get_remarks, set_failures, set_provenance, set_remarks
 from kiwi_spacy.contract import Failure as NoAnswer
-from kiwi_spacy.contract import count_problem, get_remarks, set_failures, set_provenance
+from kiwi_spacy.contract.facts import Fact, get_facts, set_facts
+from kiwi_spacy.contract.sections import Section, get_sections, set_sections
+from kiwi_spacy.contract.status import Status
 from kiwi_spacy.errors import MissingExtraError
 from kiwi_spacy.formats.convert import convert, write_docs
 from kiwi_spacy.formats.failure import Failure
@@ -207,3 +210,27 @@ def test_inception_says_which_extra_is_missing(blank: Language, tmp_path: Path, 
 def test_every_format_stands_in_the_documentation() -> None:
     table = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
     assert [name for name, format in FORMATS.items() if format.read and f"| `{name}` |" not in table] == []
+
+
+def test_jsonl_holds_every_layer(blank: Language) -> None:
+    doc = make(blank, "plain")
+    set_provenance(doc, engine="bert")
+    count_problem(doc, "span snapped to tokens")
+    set_failures(doc, [NoAnswer(9, 17, "out of memory")])
+    set_remarks(doc, [Remark(3, 8, "problem", "comment", "AnnotatorNotes", "sure")])
+    set_sections(doc, [Section("plan", "PLAN", None, 0, 2, 2, 19)])
+    set_facts(doc, [Fact("problem", "fever", 3, 8, None, Status(certainty="absent"))])
+    doc.spans["others"] = [Span(doc, 0, 1, label="x")]
+    doc.user_data["mine"] = {"a": [1, None]}
+    record = json.loads(json.dumps(doc_to_record(doc)))
+    assert {layer.name for layer in LAYERS} - set(record) == {"note", "scores", "roles"}
+    again = record_to_doc(blank, record, SCHEMA)
+    assert doc_to_record(again) == record
+    assert (get_sections(again), get_facts(again)) == (get_sections(doc), get_facts(doc))
+
+
+def test_jsonl_says_what_of_user_data_it_loses(blank: Language) -> None:
+    doc = make(blank, "plain")
+    doc.user_data["mine"] = object()
+    assert lost_in(FORMATS["jsonl"], doc) == {"value of user_data that JSON cannot hold": 1}
+    assert "user_data" not in doc_to_record(doc)
