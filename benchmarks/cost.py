@@ -11,11 +11,12 @@ more for each entity that the pipeline finds in it, each with the instruction be
 import argparse
 import statistics
 import time
+from collections import deque
 from pathlib import Path
 
 import spacy
 import torch
-from passes import best_batch, forward_pass
+from passes import best_batch, by_turns, forward_pass
 from spacy.tokens import Doc
 
 from kiwi_spacy.engines.llama.decoding import Effort
@@ -68,14 +69,12 @@ def main() -> None:
     best = best_batch(forward, rows, (4, 8, 16))
     tokens = sum(map(len, rows))
     print(f"{len(texts)} notes, {len(rows)} windows, {tokens} tokens; best batch {best}; {torch.get_num_threads()} threads")
-    alone, whole = [], []
-    for _ in range(args.passes):
-        alone.append(forward_pass(forward, rows, best))
-        local.effort = Effort()
-        began = time.perf_counter()
-        for _doc in nlp.pipe(texts):
-            pass
-        whole.append(time.perf_counter() - began)
+
+    def annotate() -> None:
+        local.effort = Effort()  # that of the last pass is printed
+        deque(nlp.pipe(texts), maxlen=0)
+
+    alone, whole = by_turns(lambda: forward_pass(forward, rows, best), annotate, args.passes)
     ratios = [w / a for w, a in zip(whole, alone)]
     print(f"plain forward pass {statistics.median(alone):.2f} s, whole pipeline {statistics.median(whole):.2f} s; {local.effort}")
     print(f"ratio, median of {args.passes}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")

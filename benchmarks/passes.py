@@ -22,3 +22,19 @@ def best_batch(forward: Callable[[torch.Tensor], Any], rows: list[list[int]], si
     """Return the batch size at which one pass is the quickest."""
     times = {size: forward_pass(forward, rows, size) for size in sizes}
     return min(times, key=lambda size: times[size])
+
+
+def by_turns(
+    alone: Callable[[], float], whole: Callable[[], Any], passes: int
+) -> tuple[list[float], list[float]]:
+    """Return the seconds of the bare pass and of the whole pipeline, taken by turns, so that a slower minute meets both.
+
+    alone (Callable): Runs one bare pass and returns its seconds. whole (Callable): Runs the pipeline over the same text.
+    """
+    bare, full = [], []
+    for _ in range(passes):
+        bare.append(alone())
+        began = time.perf_counter()
+        whole()
+        full.append(time.perf_counter() - began)
+    return bare, full

@@ -8,12 +8,12 @@ batch sizes, with the same weights, dtype and threads. Passes alternate; the med
 
 import argparse
 import statistics
-import time
+from collections import deque
 from pathlib import Path
 
 import spacy
 import torch
-from passes import best_batch, forward_pass
+from passes import best_batch, by_turns, forward_pass
 
 from kiwi_spacy.run import memory
 
@@ -41,13 +41,9 @@ def main() -> None:
     best = best_batch(forward, rows, (4, 8, 16, 32))
     pieces = sum(map(len, rows))
     print(f"{len(texts)} notes, {len(rows)} windows, {pieces} word pieces; best batch {best}; {torch.get_num_threads()} threads")
-    alone, whole = [], []
-    for _ in range(args.passes):
-        alone.append(forward_pass(forward, rows, best))
-        began = time.perf_counter()
-        for _doc in nlp.pipe(texts):
-            pass
-        whole.append(time.perf_counter() - began)
+    alone, whole = by_turns(
+        lambda: forward_pass(forward, rows, best), lambda: deque(nlp.pipe(texts), maxlen=0), args.passes
+    )
     ratios = [w / a for w, a in zip(whole, alone)]
     print(f"bare forward pass {statistics.median(alone):.2f} s, whole pipeline {statistics.median(whole):.2f} s")
     print(f"ratio, median of {args.passes}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
