@@ -1,6 +1,7 @@
 """Thresholds by label: in the config, kept when saved, and given to a loaded pipeline."""
 
 import json
+import pickle
 import statistics
 from collections import Counter
 from pathlib import Path
@@ -14,8 +15,10 @@ from kiwi_spacy.cli import app
 from kiwi_spacy.contract import SpanKey, get_modifiers, get_relations, span_key
 from kiwi_spacy.errors import KiwiError, SchemaError
 from kiwi_spacy.run.thresholds import parse_thresholds, set_thresholds
+from kiwi_spacy.train.loop import finetune
 
-TEXT = sorted((Path(__file__).parents[2] / "corpus" / "dev").glob("*.txt"))[4].read_text(encoding="utf-8")
+CORPUS = Path(__file__).parents[2] / "corpus" / "dev"
+TEXT = sorted(CORPUS.glob("*.txt"))[4].read_text(encoding="utf-8")
 
 
 def keys(doc: Doc) -> list[SpanKey]:
@@ -32,6 +35,15 @@ def test_a_threshold_drops_what_scores_less_and_is_kept_when_saved(trained: Path
     assert 0 < len(kept) < len(found)
     nlp.to_disk(tmp_path)
     assert keys(spacy.load(tmp_path)(TEXT)) == kept
+
+
+def test_thresholds_set_on_a_component_are_saved_and_fine_tuned_with_it(trained: Path, tmp_path: Path) -> None:
+    nlp = spacy.load(trained)
+    nlp.get_pipe("kiwi_entities").set_thresholds({"problem": 0.8})
+    nlp.to_disk(tmp_path / "site")
+    tuned = finetune(str(tmp_path / "site"), CORPUS, tmp_path / "tuned", epochs=1, rate=0.0)
+    copies = [spacy.load(tmp_path / "site"), pickle.loads(pickle.dumps(nlp)), spacy.load(tuned)]
+    assert [copy.get_pipe("kiwi_entities").thresholds for copy in copies] == [{"problem": 0.8}] * 3
 
 
 def test_a_modifiers_threshold_holds_for_its_links(trained: Path) -> None:

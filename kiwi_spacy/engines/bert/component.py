@@ -154,20 +154,23 @@ class Head(TrainablePipe):
         vectors, backprop = self.model.get_ref("tok2vec").begin_update(docs)
         backprop([v * 0 for v in vectors])
 
-    def _cfg_bytes(self) -> bytes:
-        return srsly.json_dumps(self.cfg).encode()
+    def _kept(self) -> dict[str, Any]:
+        return {**self.cfg, "thresholds": self.thresholds}
 
     def _schema_text(self) -> str:
         return yaml.safe_dump(schema_to_dict(self.schema), sort_keys=False, allow_unicode=True)
 
     def _restore(self, cfg: dict[str, Any]) -> None:
+        self.set_thresholds({**cfg.pop("thresholds", {}), **self.thresholds})  # the config's come before saved ones
         if cfg.get("width") is not None and (self.cfg["width"] is None or self.cfg != cfg):
             self.cfg.update(cfg)
             self._build(cfg["width"])
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """Return schema, settings and weights as bytes."""
-        parts: dict[str, Any] = {"cfg": self._cfg_bytes, "schema": self._schema_text, "model": self.model.to_bytes}
+        parts: dict[str, Any] = {
+            "cfg": lambda: srsly.json_dumps(self._kept()).encode(), "schema": self._schema_text, "model": self.model.to_bytes,
+        }
         return util.to_bytes(parts, exclude)
 
     def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> "Head":
@@ -184,7 +187,7 @@ class Head(TrainablePipe):
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Write schema, settings and weights into the folder `path`."""
         parts: dict[str, Any] = {
-            "cfg": lambda p: srsly.write_json(p, self.cfg),
+            "cfg": lambda p: srsly.write_json(p, self._kept()),
             "schema.yml": lambda p: p.write_text(self._schema_text(), encoding="utf-8"),
             "model": lambda p: p.write_bytes(self.model.to_bytes()),
         }
