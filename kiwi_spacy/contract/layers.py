@@ -14,7 +14,9 @@ from spacy.tokens import Doc, Span, SpanGroup
 
 from ..errors import KiwiError
 from . import annotations as a
+from .facts import FACTS
 from .remarks import REMARKS
+from .sections import SECTIONS
 
 Row = list[Any]
 
@@ -141,6 +143,36 @@ class Records:
 
     def join(self, parts: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
         return [row for rows in parts for row in rows]
+
+
+@dataclass(frozen=True)
+class Stretches(Table):
+    """Sections: a part has its stretch of each, with the heading where it holds that; joining restores them."""
+
+    def restrict(self, rows: list[Row], part: Part) -> tuple[list[Row], int]:
+        kept = []
+        for row in rows:
+            if row[3] < part.end_char and (row[6] > part.start_char or row[3] >= part.start_char):
+                kept.append([*row[:3], *(min(max(place, part.start_char), part.end_char) for place in row[3:7]), *row[7:]])
+        return self.shift(kept, -part.start_char), 0
+
+    def join(self, parts: Sequence[list[Row]]) -> list[Row]:
+        joined: list[Row] = []
+        for rows in parts:
+            for i, row in enumerate(rows):
+                if i == 0 and joined and self._goes_on(joined[-1], row):
+                    last = joined[-1]
+                    last[4] = row[4] if row[3] < row[4] else last[4]
+                    last[5] = row[5] if last[5] == last[6] else last[5]
+                    last[6] = row[6]
+                else:
+                    joined.append(list(row))
+        return joined
+
+    def _goes_on(self, last: Row, row: Row) -> bool:
+        """Whether a part's first section is the one before it, cut within its body or its heading."""
+        same = (*last[:3], *last[7:]) == (*row[:3], *row[7:])
+        return same and last[6] == row[3] and (row[3] == row[4] or last[5] == last[6])
 
 
 def _is_offset(key: Any, value: Any) -> bool:
@@ -336,6 +368,8 @@ LAYERS: tuple[Layer, ...] = (
     Table("relations", a.RELATIONS, ((0, 1), (3, 4)), cut="link cut in two"),
     Table("remarks", REMARKS, ((0, 1),)),
     Table("failures", a.FAILURES, ((0, 1),), clip=True),
+    Stretches("sections", SECTIONS, ((3, 4), (5, 6))),
+    Records("facts", FACTS, cut="fact cut in two"),
     Roles("roles", a.ROLE_LABELS),
     Whole("provenance", a.PROVENANCE),
     Counts("problems", a.PROBLEMS),

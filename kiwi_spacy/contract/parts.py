@@ -8,7 +8,7 @@ from spacy.tokens import Doc
 
 from ..errors import KiwiError
 from .annotations import count_problem
-from .layers import LAYERS, Layer, Part, Spans, Table
+from .layers import LAYERS, Layer, Part, Records, Spans, Table
 
 
 def split_doc(doc: Doc, borders: Iterable[int]) -> list[Doc]:
@@ -45,6 +45,8 @@ def _by_part(layer: Layer, rows: Any, starts: list[int]) -> list[Any]:
         extents = [(row[0], row[1]) for row in rows]
     elif isinstance(layer, Table):
         extents = [(min(row[a] for a, _ in layer.offsets), max(row[b] for _, b in layer.offsets)) for row in rows]
+    elif isinstance(layer, Records):
+        extents = [(row["start_char"], row["end_char"]) for row in rows]
     else:
         return [rows] * len(starts)
     met: list[Any] = [[] for _ in starts]

@@ -5,8 +5,20 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from kiwi_spacy.contract import Failure, get_failures, set_failures, set_modifiers, set_relations, set_scores, split_doc
+from kiwi_spacy.contract import (
+    Failure,
+    get_failures,
+    merge_docs,
+    set_failures,
+    set_modifiers,
+    set_relations,
+    set_scores,
+    split_doc,
+)
+from kiwi_spacy.contract.facts import Fact, get_facts, set_facts
 from kiwi_spacy.contract.layers import LAYERS, Part, Table
+from kiwi_spacy.contract.sections import Section, get_sections, set_sections
+from kiwi_spacy.contract.status import Evidence, Status
 
 
 @pytest.fixture
@@ -50,3 +62,22 @@ def test_split_doc_does_not_go_through_all_rows_for_each_part(doc: Doc, monkeypa
     split_doc(doc, range(1, 12))
     assert rows == 9
     assert given == 7 + 17 + 9  # parts that the five scores, the three links and the failure meet; not 9 rows in 12 parts
+
+
+@pytest.mark.parametrize("cut", range(1, 9))
+def test_sections_and_facts_move_with_their_part_and_are_whole_when_joined(cut: int) -> None:
+    """They were taken for a user's own data: each part had all of them, at the whole note's offsets."""
+    nlp = spacy.blank("en")
+    doc = nlp("PLAN : rest .\nRx : no fever")
+    set_sections(doc, [Section("plan", "PLAN", None, 0, 6, 7, 14), Section("drugs", "Rx", None, 14, 18, 19, 27)])
+    evidence = (Evidence("certainty", "absent", "cue", 19, 21, "negation"),)
+    set_facts(doc, [Fact("problem", "fever", 22, 27, None, Status(certainty="absent", evidence=evidence))])
+    sections, facts = get_sections(doc), get_facts(doc)
+    parts = split_doc(doc, [cut])
+    for part in parts:
+        assert all(section.end_char <= len(part.text) for section in get_sections(part))
+        assert all(part.text[fact.start_char : fact.end_char] == "fever" for fact in get_facts(part))
+    assert get_sections(merge_docs(parts)) == sections
+    between = cut == 8  # its evidence is in another part than the fact
+    assert get_facts(merge_docs(parts)) == ([] if between else facts)
+    assert [part._.problems for part in parts] == [{}, {"fact cut in two": 1} if between else {}]
