@@ -102,9 +102,6 @@ def register_fact_extensions() -> None:
         Doc.set_extension("facts", getter=facts_of)
 
 
-register_fact_extensions()
-
-
 @Language.factory(
     "kiwi_facts", default_config={"cues": None}, requires=["doc.ents"], assigns=["doc._.facts", "doc._.sections"],
     retokenizes=False,

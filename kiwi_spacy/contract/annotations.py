@@ -9,7 +9,7 @@ Links and scores are plain numbers and strings in `doc.user_data`, so they survi
     doc._.failures       list[Failure]: stretches of the note that have no answer; the note is incomplete where there is one
     span._.modifiers     dict: modifier type > list of spans linked to this entity
     span._.score         float or None, of an entity or a modifier
-    span._.is_negated, is_uncertain, is_conditional, is_somebody_else
+    span._.is_negated, is_uncertain, is_conditional, is_somebody_else: of the entity's fact, else by its links alone
 """
 
 from bisect import bisect_left
@@ -22,6 +22,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 
 from ..errors import KiwiError
 from ..schema import ROLES, Schema, load_schema
+from .facts import plays_role
 
 MODIFIERS = "modifiers"  # the key in doc.spans
 # Keys of doc.user_data. Rows of links and scores are sorted, so that one span's are found without going through all.
@@ -216,6 +217,12 @@ def role_labels(doc: Doc, role: str) -> Iterable[str]:
     return load_schema().role_labels(role) if kept is None else kept[role]
 
 
+def is_said(ent: Span, role: str) -> bool:
+    """Whether the entity's fact says what a role says; where no fact is kept, whether a linked modifier plays the role."""
+    said = plays_role(ent, role)  # a fact weighs cues in the text and the section too
+    return has_role(ent, role) if said is None else said
+
+
 def register_extensions() -> None:
     """Add `doc._.relations` and the rest, unless another import has done so."""
     doc_getters = {
@@ -225,7 +232,7 @@ def register_extensions() -> None:
         "failures": get_failures,
     }
     span_getters: dict[str, Any] = {"modifiers": entity_modifiers, "score": get_score}
-    span_getters |= {f"is_{role}": partial(has_role, role=role) for role in ROLES}  # no closures: a spawned process pickles them
+    span_getters |= {f"is_{role}": partial(is_said, role=role) for role in ROLES}  # no closures: a spawned process pickles them
     for name, getter in doc_getters.items():
         if not Doc.has_extension(name):
             Doc.set_extension(name, getter=getter)

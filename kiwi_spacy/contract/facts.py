@@ -1,7 +1,8 @@
 """Facts on a Doc: an entity with its status, section, attributes and codes as one record, kept as plain rows."""
 
 import types
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -151,17 +152,26 @@ def get_facts(doc: Doc) -> list[Fact]:
 
 def plays_role(ent: Span, role: str) -> bool | None:
     """Whether an entity's kept fact says what a role says ("negated": it is absent), None where no fact of it is kept."""
-    for row in ent.doc.user_data.get(FACTS, ()):
-        if (row["start_char"], row["end_char"], row["type"]) == (ent.start_char, ent.end_char, ent.label_):
-            said = row["status"]
-            says: dict[str, bool] = {
-                "negated": said["certainty"] == "absent",
-                "uncertain": said["certainty"] == "possible",
-                "conditional": said["condition"] is not None,
-                "somebody_else": said["experiencer"] != "patient",
-            }
-            return says[role]
-    return None
+    row = _row_of(ent)
+    if row is None:
+        return None
+    said = row["status"]
+    says: dict[str, bool] = {
+        "negated": said["certainty"] == "absent",
+        "uncertain": said["certainty"] == "possible",
+        "conditional": said["condition"] is not None,
+        "somebody_else": said["experiencer"] != "patient",
+    }
+    return says[role]
+
+
+def _row_of(ent: Span) -> Mapping[str, Any] | None:
+    """Return the kept row of an entity; the cost does not grow with the note."""
+    rows: Sequence[Mapping[str, Any]] = ent.doc.user_data.get(FACTS, ())
+    place = ent.start_char, ent.end_char
+    i = bisect_left(rows, place, key=lambda row: (row["start_char"], row["end_char"]))
+    found = i < len(rows) and (rows[i]["start_char"], rows[i]["end_char"], rows[i]["type"]) == (*place, ent.label_)
+    return rows[i] if found else None
 
 
 def fact_schema() -> dict[str, Any]:

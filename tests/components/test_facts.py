@@ -129,3 +129,11 @@ def test_values_that_cannot_be_read_are_counted(nlp: Language) -> None:
     nlp.add_pipe("kiwi_facts")(made)
     assert made._.facts[0].attributes["strength"][0].value is None
     assert made._.problems == {"value not read": 1}
+
+
+def test_is_somebody_else_and_its_siblings_say_what_the_fact_says(doc: Doc) -> None:
+    """Without a kept fact a span's links alone answer; no link says whose the gout is, the cue "father" does."""
+    gout = next(ent for ent in doc.ents if ent.text == "gout")
+    assert gout._.is_somebody_else is False
+    set_facts(doc, derive_facts(doc))
+    assert (gout._.is_somebody_else, gout._.is_negated, gout._.is_uncertain, gout._.is_conditional) == (True, False, False, False)

@@ -7,7 +7,8 @@ import spacy
 from spacy.tokens import DocBin
 
 from kiwi_spacy.components.rules import read_rules
-from kiwi_spacy.components.sections import DEFAULT_PATH, find_sections, load_titles
+from kiwi_spacy.components.sections import find_sections
+from kiwi_spacy.components.titles import DEFAULT_PATH, load_titles
 from kiwi_spacy.contract.sections import section_at
 from kiwi_spacy.errors import RulesError
 
