@@ -17,13 +17,14 @@ from ...run.memory import give_back
 from ..workers import EngineLock, ForkGuard
 from .adapter import merge_adapter
 from .cache import ATTENTION
-from .decoding import LONGEST_DRAFT, Answer, Effort, decode_each
+from .decoding import LONGEST_DRAFT, Effort, decode_each
 from .drafts import Drafter, load_drafter
 from .exchange import Failure, Found, Prompt, Reply
 from .failures import ENOUGH_ALIKE, describe_error, out_of_memory
 from .grammar import Grammar, Linking, Locked
 from .markup import Source, as_text, content_key, make_grammar, read_source
 from .prompts import Frame, make_frame
+from .row import Answer
 from .weights import load_base, load_tokenizer, weight_files
 
 
