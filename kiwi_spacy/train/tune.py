@@ -66,5 +66,4 @@ def _start_from(component: Any, source: Language, base: str, *, keep_prompt: boo
     if component.model.adapter is None:
         raise TrainingError(f"'{base}' has no adapter to go on with. Train without --base.")
     if not keep_prompt:
-        component.task.schema = theirs.task.schema
         component.task.from_bytes(theirs.task.to_bytes())
