@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -86,7 +87,9 @@ def test_a_note_that_a_pipeline_fails_on_counts_as_empty_and_is_named(nlp: Langu
     (gold / "bad.txt").write_text("EXPLODE with fever", encoding="utf-8")
     (gold / "bad.ann").write_text("T1\tproblem 13 18\tfever\n", encoding="utf-8")
     (system,) = run(["rules"], gold, lambda name: nlp)["sources"][0]["systems"]
-    assert system["failed"] == [{"note": "bad", "reason": "the pipeline raised RuntimeError"}]
+    (failed,) = system["failed"]
+    assert failed["note"] == "bad"
+    assert re.fullmatch(r"the pipeline raised RuntimeError at tests/conftest\.py:\d+ in kiwi_test_rules", failed["reason"])
     assert (system["figures"]["entities"]["all"]["gold"], system["figures"]["entities"]["all"]["pred"]) == (6, 6)
 
 
