@@ -1,4 +1,4 @@
-"""Extract from one of our own notes with every installed pipeline of ours; print a table, write an HTML page."""
+"""Extract from one of our own notes with every installed pipeline of ours; print tables of what it finds, write HTML pages."""
 
 import html
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 import spacy
 from spacy.tokens import Doc, Span
 
-from kiwi_spacy.show import render_html, summary_table
+from kiwi_spacy.show import fact_tables, render_html, summary_table
 
 PIPELINES = ("en_kiwi_bert", "en_kiwi_llama")
 NOTE = Path(__file__).parent.parent / "corpus" / "test" / "outpatient-12.txt"
@@ -30,6 +30,7 @@ def main() -> None:
         page.write_text(render_html(doc, title=f"{NOTE.stem} by {name}"), encoding="utf-8")
         print(f"\n{name}: {len(doc.ents)} entities, {len(doc._.relations)} links\n")
         print(summary_table(doc))
+        print(f"\n{fact_tables(doc._.facts)}")
     print("\nSide by side, where they differ:\n")
     print(side_by_side(docs))
     frames = "".join(f'<iframe srcdoc="{html.escape(render_html(doc, title=name))}"></iframe>' for name, doc in docs.items())

@@ -1,8 +1,11 @@
 """What a page and a plain-text table say of an entity, in words."""
 
+from collections.abc import Sequence
+
 from spacy.tokens import Doc, Span
 
-from ..contract import entity_modifiers, has_role
+from ..contract import entity_modifiers
+from ..contract.annotations import is_said
 from ..schema import ROLES
 
 
@@ -16,8 +19,8 @@ def flat(text: str) -> str:
 
 
 def flags(ent: Span) -> list[str]:
-    """Return the names of the roles that modifiers of the entity play, such as "negated"."""
-    return [role.replace("_", " ") for role in ROLES if has_role(ent, role)]
+    """Return the names of the roles that hold of the entity, such as "negated", by its fact or else by its modifiers."""
+    return [role.replace("_", " ") for role in ROLES if is_said(ent, role)]
 
 
 def described(ent: Span) -> list[str]:
@@ -30,9 +33,18 @@ def summary_table(doc: Doc) -> str:
     rows = [("entity", "label", "flags", "modifiers")]
     for ent in doc.ents:
         rows.append((_short(flat(ent.text)), ent.label_, ", ".join(flags(ent)), "; ".join(described(ent))))
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    lines = ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[3]]).rstrip() for row in rows]
-    return "\n".join(lines)
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of equal length as lines of text whose columns stand below each other; the last is not padded.
+
+    >>> print(aligned([("drug", "dose"), ("Lasix", "20 mg")]))
+    drug   dose
+    Lasix  20 mg
+    """
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
 
 
 def _short(text: str, width: int = 40) -> str:
