@@ -54,6 +54,9 @@ def extract(
         list[str] | None,
         typer.Option("--threshold", metavar="LABEL=VALUE", help="Keep what has this label from this score on; repeatable."),
     ] = None,
+    facts: Annotated[
+        bool, typer.Option("--facts", help="Write sections and facts too: status, values. With jsonl and docbin.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", hidden=True)] = False,
 ) -> None:
     """Run a pipeline over notes. Started again, it goes on where it stopped.
@@ -74,7 +77,7 @@ def extract(
             summary = run(
                 inputs, nlp, output, format.value, batch_size=batch_size,
                 redo="all" if overwrite else redo.value if redo else None, encoding=encoding,
-                thresholds=thresholds, stdin=typer.get_binary_stream("stdin"),
+                thresholds=thresholds, facts=facts, stdin=typer.get_binary_stream("stdin"),
             )
     _echo_summary(summary)
     if summary.failed or summary.incomplete:

@@ -3,7 +3,8 @@
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -25,6 +26,8 @@ from .memory import give_back
 Redo = Literal["changed", "all"]
 
 SURROGATE = "lone surrogate read as U+FFFD"
+FACT_PIPES = ("kiwi_sections", "kiwi_facts")
+WITH_FACTS: tuple[Format, ...] = ("jsonl", "docbin")
 _LONE = re.compile("[\ud800-\udfff]")
 
 
@@ -52,7 +55,7 @@ class Summary:
 def extract(
     inputs: list[str], nlp: Language, output: Path, format: Format = "brat", *, batch_size: int = 32,
     redo: Redo | None = None, encoding: str | None = None, thresholds: Mapping[str, float] | None = None,
-    stdin: BinaryIO | None = None,
+    facts: bool = False, stdin: BinaryIO | None = None,
 ) -> Summary:
     """Write what `nlp` finds in the notes into the folder `output`; one bad note never stops the others.
 
@@ -70,6 +73,7 @@ def extract(
         take results away whose notes are gone; or do all notes again.
     encoding (str | None): What files that are not UTF-8 are in.
     thresholds (Mapping[str, float] | None): The least scores by label, which `nlp` must apply; kept in the manifest.
+    facts (bool): Write sections and facts too, in "jsonl" and "docbin", also where `nlp` has no components that find them.
     stdin (BinaryIO | None): What "-" reads; the process's standard input by default.
     RETURNS (Summary): Counts, and the reasons why notes failed, which never hold note text.
     RAISES (KiwiError): An input is missing or empty, or two inputs hold notes of one name.
@@ -80,9 +84,11 @@ def extract(
     if batch_size < 1:
         raise KiwiError(f"batch_size is {batch_size}; it must be 1 or more.")
     output_of(format)
+    if facts and format not in WITH_FACTS:
+        raise KiwiError(f"{format} cannot hold facts. Write them as {' or '.join(WITH_FACTS)}.")
     plan = plan_notes(inputs, stdin if stdin is not None else sys.stdin.buffer, encoding)
-    head = Head(pipeline_identity(nlp), Settings(format, dict(thresholds or {})), "all" if redo == "all" else "")
-    with open_folder(output, format, nlp.vocab) as folder:
+    head = Head(pipeline_identity(nlp), Settings(format, dict(thresholds or {}), facts), "all" if redo == "all" else "")
+    with open_folder(output, format, nlp.vocab) as folder, _finding(nlp, FACT_PIPES if facts else ()):
         removed = _begin(folder, head, plan, redo)
         run = _Run(nlp, folder, plan, redo)
         run.go(batch_size)
@@ -90,6 +96,20 @@ def extract(
             run.counts["done"], run.counts["kept"], run.incomplete, run.failed, list(plan.left_out), removed,
             dict(sorted(run.problems.items())),
         )
+
+
+@contextmanager
+def _finding(nlp: Language, factories: Sequence[str]) -> Iterator[None]:
+    """Add components of these factories that a pipeline lacks, for the time of a run."""
+    there = {nlp.get_pipe_meta(name).factory for name in nlp.pipe_names}
+    added = [factory for factory in factories if factory not in there]
+    try:
+        for factory in added:
+            nlp.add_pipe(factory)
+        yield
+    finally:
+        for factory in added:
+            nlp.remove_pipe(factory)
 
 
 def _begin(folder: Folder, head: Head, plan: Plan, redo: Redo | None) -> int:

@@ -25,6 +25,7 @@ class Settings:
 
     format: str
     thresholds: Mapping[str, float] = field(default_factory=dict)  # label > score below which nothing is kept
+    facts: bool = False  # whether sections and facts were added to what the pipeline finds
 
 
 @dataclass(frozen=True)

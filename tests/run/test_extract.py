@@ -435,3 +435,20 @@ def test_extract_keeps_the_result_of_a_note_of_standard_input_whose_text_changed
     assert _bytes(tmp_path / "out") == before
     assert run("cough", "changed").done == 1
     assert json.loads((tmp_path / "out" / "extracted.jsonl").read_text())["text"] == "cough"
+
+
+def test_facts_are_written_when_asked_for_and_are_a_setting_of_the_run(nlp: Language, notes: Path, tmp_path: Path) -> None:
+    out, names_before = tmp_path / "out", list(nlp.pipe_names)
+    assert extract([str(notes)], nlp, out, "jsonl", facts=True).done == 3
+    first = json.loads((out / "extracted.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert [(fact["text"], fact["status"]["summary"]) for fact in first["facts"]] == [("fever", "absent"), ("cough", "present")]
+    assert nlp.pipe_names == names_before
+    assert extract([str(notes)], nlp, out, "jsonl", facts=True).kept == 3
+    with pytest.raises(OutputError, match="facts: True > False"):
+        extract([str(notes)], nlp, out, "jsonl")
+
+
+def test_a_format_that_cannot_hold_facts_refuses_them(nlp: Language, notes: Path, tmp_path: Path) -> None:
+    with pytest.raises(KiwiError, match="csv cannot hold facts"):
+        extract([str(notes)], nlp, tmp_path / "out", "csv", facts=True)
+    assert not (tmp_path / "out").exists()
