@@ -20,9 +20,9 @@ from ..contract import (
     get_provenance,
     get_relations,
     get_score,
-    has_role,
     span_key,
 )
+from ..contract.annotations import is_said
 from ..errors import KiwiError
 from ..schema import ROLES
 from .brat import brat_lines
@@ -107,7 +107,7 @@ def csv_rows(doc: Doc) -> list[list[Any]]:
         linked.add(member)
     rows: list[list[Any]] = []
     for ent in doc.ents:
-        left = [*span_key(ent), ent.text, get_score(ent), *(int(has_role(ent, role)) for role in ROLES)]
+        left = [*span_key(ent), ent.text, get_score(ent), *(int(is_said(ent, role)) for role in ROLES)]
         rows += [[*left, *_modifier_cells(r.modifier), r.score] for r in links[span_key(ent)]] or [[*left, *[None] * 6]]
     for modifier in get_modifiers(doc):
         if span_key(modifier) not in linked:

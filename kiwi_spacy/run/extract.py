@@ -18,6 +18,7 @@ from ..contract import Failure, count_problem, get_failures, get_problems
 from ..errors import FormatError, KiwiError, OutputError
 from ..formats.inputs import Note, Plan, plan_notes
 from ..formats.outputs import Format, check_name, output_of
+from ..tokenizer import SURROGATE
 from .annotate import annotate, reason
 from .folder import Folder, open_folder
 from .manifest import Entry, Head, Outcome, Settings, differences, hash_text, pipeline_identity
@@ -25,7 +26,6 @@ from .memory import give_back
 
 Redo = Literal["changed", "all"]
 
-SURROGATE = "lone surrogate read as U+FFFD"
 FACT_PIPES = ("kiwi_sections", "kiwi_facts")
 WITH_FACTS: tuple[Format, ...] = ("jsonl", "docbin")
 _LONE = re.compile("[\ud800-\udfff]")
