@@ -100,6 +100,8 @@ def _echo_summary(summary: "Summary") -> None:
     always = ("done", "kept", "incomplete", "failed")
     typer.echo(", ".join(f"{n} {what}" for what, n in counts.items() if n or what in always), err=True)
     echo_problems(summary.problems)
+    if summary.unwritten:
+        typer.echo(f"kiwi: {summary.unwritten}", err=True)
 
 
 @app.command()

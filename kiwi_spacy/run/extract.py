@@ -41,6 +41,7 @@ class Summary:
     left_out: (file, reason) of files that hold no notes.
     removed: Results taken away because their notes are gone.
     problems: Sums `doc._.problems` of the notes done in this run.
+    unwritten: What the pipeline finds and the format does not hold, in words; empty if nothing.
     """
 
     done: int = 0
@@ -50,6 +51,7 @@ class Summary:
     left_out: list[tuple[str, str]] = field(default_factory=list)
     removed: int = 0
     problems: dict[str, int] = field(default_factory=dict)
+    unwritten: str = ""
 
 
 def extract(
@@ -94,8 +96,15 @@ def extract(
         run.go(batch_size)
         return Summary(
             run.counts["done"], run.counts["kept"], run.incomplete, run.failed, list(plan.left_out), removed,
-            dict(sorted(run.problems.items())),
+            dict(sorted(run.problems.items())), _unwritten(nlp, format),
         )
+
+
+def _unwritten(nlp: Language, format: Format) -> str:
+    """Say that the pipeline's own facts are not written, where the format has no place for them."""
+    if format in WITH_FACTS or all(nlp.get_pipe_meta(name).factory != "kiwi_facts" for name in nlp.pipe_names):
+        return ""
+    return f"The pipeline finds facts, and {format} does not hold them. To keep them, write {' or '.join(WITH_FACTS)}."
 
 
 @contextmanager

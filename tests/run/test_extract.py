@@ -452,3 +452,13 @@ def test_a_format_that_cannot_hold_facts_refuses_them(nlp: Language, notes: Path
     with pytest.raises(KiwiError, match="csv cannot hold facts"):
         extract([str(notes)], nlp, tmp_path / "out", "csv", facts=True)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("format, said", [("brat", True), ("csv", True), ("jsonl", False), ("docbin", False)])
+def test_a_run_says_where_facts_of_its_pipeline_are_not_written(
+    nlp: Language, notes: Path, tmp_path: Path, format: Format, said: bool
+) -> None:
+    assert extract([str(notes)], nlp, tmp_path / "plain", format).unwritten == ""
+    nlp.add_pipe("kiwi_facts")
+    wanted = f"The pipeline finds facts, and {format} does not hold them. To keep them, write jsonl or docbin." if said else ""
+    assert extract([str(notes)], nlp, tmp_path / "out", format).unwritten == wanted
