@@ -57,15 +57,29 @@ def _words(fact: Fact, *labels: str) -> str:
 
 
 def _frequency(found: Attribute) -> str:
+    """Return the note's words and what they come to, both ends of a range, the count and "as needed" included."""
     value = found.value or {}
     if not {"frequency", "period", "periodUnit"} <= value.keys():
         return flat(found.text)
-    return f"{flat(found.text)} = {value['frequency']} per {value['period']} {value['periodUnit']}"
+    times, period = _span(value, "frequency", "frequencyMax"), _span(value, "period", "periodMax")
+    parts = [f"{times} per {period} {value['periodUnit']}"]
+    if "count" in value:
+        parts.append(f"{value['count']} in all")
+    if value.get("asNeeded"):
+        reason = flat(value.get("asNeededFor", ""))
+        parts.append(f"as needed for {reason}" if reason else "as needed")
+    return f"{flat(found.text)} = {', '.join(parts)}"
 
 
 def _result(found: Attribute) -> str:
-    """Return a quantity as number and UCUM unit; any other result in the note's words."""
+    """Return a quantity as number, or range, and UCUM unit; any other result in the note's words."""
     value: dict[str, Any] = found.value or {}
     if value.get("type") != "quantity" or "value" not in value:
         return flat(found.text)
-    return f"{value.get('comparator', '')}{value['value']} {value.get('unit', '')}".strip()
+    about = "about " if value.get("approximate") else ""
+    return f"{about}{value.get('comparator', '')}{_span(value, 'value', 'high')} {value.get('unit', '')}".strip()
+
+
+def _span(value: dict[str, Any], low: str, high: str) -> str:
+    """Return a number, or a range where the upper end is known: to show the lower end alone would mislead."""
+    return f"{value[low]}-{value[high]}" if high in value else str(value[low])

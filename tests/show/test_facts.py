@@ -1,5 +1,8 @@
 """Facts as lists of problems, medications and results."""
 
+import pytest
+
+from kiwi_spacy.components.values import parse_frequency, parse_result
 from kiwi_spacy.contract.facts import Attribute, Code, Fact, FactSection
 from kiwi_spacy.contract.status import Status
 from kiwi_spacy.show import fact_tables, medication_list, problem_list, result_table
@@ -50,3 +53,38 @@ def test_tables_name_their_columns_and_say_when_nothing_was_found() -> None:
         "acute gout  family (father)  FH       left toe       M10.9\n\n"
         "Medications\n\nnone found\n\nResults\n\nnone found"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("88-92%", "88-92 %"), ("110s", "about 110-119"), ("about 40 mg/dL", "about 40 mg/dL"), ("<3.1 mmol/L", "<3.1 mmol/L"),
+        ("142/70", "142/70"),
+    ],
+    ids=["range", "decade", "about", "limit", "ratio"],
+)
+def test_result_shows_both_ends_of_a_range_and_that_it_is_about(words: str, shown: str) -> None:
+    """The table showed the lower end alone: a saturation of 88-92% was 88 %."""
+    value = parse_result(words)
+    assert value is not None
+    fact = Fact("test", "K", 0, 1, None, Status(), None, {"labvalue": (attribute("labvalue", words, value.to_dict()),)})
+    assert [row[1] for row in result_table([fact])] == [shown]
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("q4-6h prn pain", "q4-6h prn pain = 1 per 4-6 h, as needed for pain"),
+        ("1-2 times a day", "1-2 times a day = 1-2 per 1 d"),
+        ("t.i.d. p.r.n.", "t.i.d. p.r.n. = 3 per 1 d, as needed"),
+        ("q6h x 3 doses", "q6h x 3 doses = 1 per 6 h, 3 in all"),
+        ("once", "once"),
+    ],
+    ids=["range of hours", "range of times", "as needed", "count", "words alone"],
+)
+def test_frequency_shows_both_ends_of_a_range_the_count_and_as_needed(words: str, shown: str) -> None:
+    """The table showed the highest rate alone: "q4-6h prn pain" was 1 per 4 h."""
+    value = parse_frequency(words)
+    assert value is not None
+    fact = Fact("drug", "Lasix", 0, 5, None, Status(), None, {"frequency": (attribute("frequency", words, value.to_dict()),)})
+    assert [row[6] for row in medication_list([fact])] == [shown]
