@@ -84,7 +84,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Cues:
-    """The rules of a file, ready to be matched. `data` is the file's own form, by which they travel."""
+    """The rules of a file, ready to be matched."""
 
     terms: Terms
     stops: Terms
@@ -97,7 +97,6 @@ class Cues:
     relatives: frozenset[str]
     strangers: frozenset[str]
     sides: frozenset[str]
-    data: Mapping[str, Any]
 
 
 @lru_cache(maxsize=16)
@@ -107,12 +106,18 @@ def load_cues(path: str | None = None) -> Cues:
     RAISES (RulesError): The file cannot be read or contradicts itself; the message names the place.
     """
     data = read_rules(DEFAULT_PATH)
-    if path is None:
-        return cues_from_dict(data, str(DEFAULT_PATH))
-    return cues_from_dict(_add(data, read_rules(Path(path)), path), path)
+    return cues_from_dict(data, str(DEFAULT_PATH)) if path is None else extended_cues(read_rules(Path(path)), path)
 
 
-def _add(data: dict[str, Any], more: dict[str, Any], source: str) -> dict[str, Any]:
+def extended_cues(added: Mapping[str, Any], source: str) -> Cues:
+    """Return the packaged cues with the content of a site's file added; `source` stands in error messages.
+
+    RAISES (RulesError): It contradicts itself.
+    """
+    return cues_from_dict(_add(read_rules(DEFAULT_PATH), added, source), source)
+
+
+def _add(data: dict[str, Any], more: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Return the packaged rules with a site's added."""
     unknown = [str(key) for key in more if key not in _FILE_KEYS]
     if unknown:
@@ -161,7 +166,7 @@ def cues_from_dict(data: Mapping[str, Any], source: str = "cues") -> Cues:
     return Cues(
         terms, stops, frozenset(data.get("verbs") or ()), data.get("sections") or {}, data.get("roles") or {},
         frozenset((data.get("entities") or {}).get("use", ())), data.get("values") or {}, tuple(data.get("summary") or ()),
-        people["relative"], people["stranger"], people["side"], data,
+        people["relative"], people["stranger"], people["side"],
     )
 
 

@@ -4,22 +4,26 @@
     doc._.facts      list[Fact]; of a Doc on which the pipe has not run, they are derived when asked for
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from functools import partial
+from typing import Any, Literal
 
-import srsly
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from ..contract import count_problem, entity_modifiers, get_score
+from ..contract import count_problem, entity_modifiers, get_note_date, get_score
 from ..contract.facts import FACTS, Attribute, Fact, FactSection, get_facts, set_facts
 from ..contract.sections import SECTIONS, Section, get_sections, section_at, set_sections
-from .cues import Cues, cues_from_dict, load_cues
+from .cues import Cues, extended_cues, load_cues
+from .daily import amount_a_day
 from .marks import find_marks
+from .rules import RuleComponent
 from .sections import find_sections
 from .status import derive_status, heard_words
 from .values import (
+    Order,
+    Result,
     parse_dose,
     parse_duration,
     parse_form,
@@ -27,30 +31,38 @@ from .values import (
     parse_reference,
     parse_result,
     parse_route,
+    parse_steps,
     parse_strength,
     parse_time,
 )
+from .values.records import Record
 
 
-class _Value(Protocol):
-    def to_dict(self) -> dict[str, Any]: ...
+def _dose(words: str) -> Record | None:
+    return parse_dose(words) or parse_steps(words)
 
 
-READERS: dict[str, Callable[..., _Value | None]] = {
-    "strength": parse_strength, "dose": parse_dose, "form": parse_form, "route": parse_route, "frequency": parse_frequency,
+def _strength(words: str) -> Record | None:
+    return parse_strength(words) or parse_steps(words)
+
+
+READERS: dict[str, Callable[..., Record | Result | None]] = {
+    "strength": _strength, "dose": _dose, "form": parse_form, "route": parse_route, "frequency": parse_frequency,
     "duration": parse_duration, "time": parse_time, "result": parse_result, "reference": parse_reference,
 }
 
 
-def derive_facts(doc: Doc, *, cues: Cues | None = None) -> list[Fact]:
+def derive_facts(doc: Doc, *, cues: Cues | None = None, date_order: Order = "mdy") -> list[Fact]:
     """Return the facts of a Doc's entities, in reading order; the Doc stays as it is.
 
-    Sections are the Doc's own; where `kiwi_sections` has not run they are found by the packaged titles.
+    Sections are the Doc's own; where `kiwi_sections` has not run they are found by the packaged titles. Relative times count
+    from the note's date, `doc._.note_date`, where it is set.
 
     cues (Cues | None): The packaged ones by default.
+    date_order ("mdy" | "dmy" | None): How 3/4/21 is read; with None it keeps both readings.
     """
     cues = cues or load_cues()
-    text = doc.text
+    text, day = doc.text, get_note_date(doc)
     sections = get_sections(doc) if SECTIONS in doc.user_data else find_sections(text)
     marks = find_marks(text, cues, sections=sections)
     heard = heard_words(doc, cues)
@@ -58,23 +70,24 @@ def derive_facts(doc: Doc, *, cues: Cues | None = None) -> list[Fact]:
     for ent in doc.ents:
         section = section_at(sections, ent.start_char)
         linked = entity_modifiers(ent)
+        read = partial(_read, ent=ent, linked=linked, cues=cues, day=day, order=date_order)
         attributes = {
-            label: tuple(
-                Attribute(label, s.text, s.start_char, s.end_char, get_score(s), _read(label, s, ent, linked, cues))
-                for s in spans
-            )
+            label: tuple(Attribute(label, s.text, s.start_char, s.end_char, get_score(s), read(label, s)) for s in spans)
             for label, spans in linked.items()
         }
         facts.append(
             Fact(
                 ent.label_, ent.text, ent.start_char, ent.end_char, get_score(ent),
                 derive_status(ent, linked, cues=cues, marks=marks, section=section, heard=heard), _place(section), attributes,
+                daily=amount_a_day(attributes, cues.readers),
             )
         )
     return facts
 
 
-def _read(label: str, span: Span, ent: Span, linked: Mapping[str, Sequence[Span]], cues: Cues) -> dict[str, Any] | None:
+def _read(
+    label: str, span: Span, *, ent: Span, linked: Mapping[str, Sequence[Span]], cues: Cues, day: date | None, order: Order
+) -> dict[str, Any] | None:
     """Return what a modifier's words come to, None where its label has no value or the words cannot be read for sure."""
     reader = cues.readers.get(label)
     if reader is None:
@@ -82,6 +95,8 @@ def _read(label: str, span: Span, ent: Span, linked: Mapping[str, Sequence[Span]
     if reader == "result":  # "2 L" is low or two litres, by the test; a range decides what is high
         ranges = [other.text for name, others in linked.items() if cues.readers.get(name) == "reference" for other in others]
         value = READERS[reader](span.text, test=ent.text, reference=ranges[0] if len(ranges) == 1 else "")
+    elif reader == "time":
+        value = parse_time(span.text, anchor=day, order=order)
     else:
         value = READERS[reader](span.text)
     return value.to_dict() if value is not None else None
@@ -103,65 +118,38 @@ def register_fact_extensions() -> None:
 
 
 @Language.factory(
-    "kiwi_facts", default_config={"cues": None}, requires=["doc.ents"], assigns=["doc._.facts", "doc._.sections"],
-    retokenizes=False,
+    "kiwi_facts", default_config={"cues": None, "date_order": "mdy"}, requires=["doc.ents"],
+    assigns=["doc._.facts", "doc._.sections"], retokenizes=False,
 )
-def create_facts(nlp: Language, name: str, cues: str | None) -> "FactWriter":
+def create_facts(nlp: Language, name: str, cues: str | None, date_order: Literal["mdy", "dmy", "none"]) -> "FactWriter":
     """Build the component. Put it behind what finds entities, modifiers and links, and behind `kiwi_sections` if it has that.
 
     cues (str | None): A site's YAML file of cues, in the form of `kiwi_spacy/components/cues.yml`. Its content is kept in the
         pipeline, so that the file need not travel with it.
+    date_order ("mdy" | "dmy" | "none"): How 3/4/21 is read: month first, day first, or as ambiguous, with both readings.
     """
-    return FactWriter(name, cues)
+    return FactWriter(name, cues, date_order=None if date_order == "none" else date_order)
 
 
-class FactWriter:
-    """Keep the facts of each Doc on it, by a file of cues whose content travels with the pipeline."""
+class FactWriter(RuleComponent[Cues]):
+    """Keep the facts of each Doc on it, by the packaged cues with a site's added, which travel with the pipeline."""
 
-    def __init__(self, name: str, path: str | None = None) -> None:
-        self.name = name
-        self._path = path
-        # A saved pipeline is built from its config, with the path, before it takes the cues that it was saved with.
-        self._cues = load_cues(path) if path is None or Path(path).exists() else None
+    @classmethod
+    def build(cls, added: Mapping[str, Any] | None, source: str) -> Cues:
+        return load_cues() if added is None else extended_cues(added, source)
 
-    @property
-    def cues(self) -> Cues:
-        """The cues in use.
-
-        RAISES (RulesError): Their file is missing and no saved ones were loaded.
-        """
-        if self._cues is None:
-            self._cues = load_cues(self._path)
-        return self._cues
+    def __init__(self, name: str, path: str | None = None, *, date_order: Order = "mdy") -> None:
+        super().__init__(name, path)
+        self.date_order = date_order
 
     def __call__(self, doc: Doc) -> Doc:
         """Set the Doc's facts, and its sections where it has none; values that cannot be read are counted as problems."""
         if SECTIONS not in doc.user_data:
             set_sections(doc, find_sections(doc.text))
-        facts = derive_facts(doc, cues=self.cues)
+        facts = derive_facts(doc, cues=self.rules, date_order=self.date_order)
         set_facts(doc, facts)
-        groups = [(label, group) for fact in facts for label, group in fact.attributes.items() if label in self.cues.readers]
+        groups = [(label, group) for fact in facts for label, group in fact.attributes.items() if label in self.rules.readers]
         unread = {(a.start_char, a.end_char, label) for label, group in groups for a in group if a.value is None}
         if unread:
             count_problem(doc, "value not read", len(unread))
         return doc
-
-    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """Return the cues as bytes."""
-        return srsly.msgpack_dumps(dict(self.cues.data))
-
-    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> "FactWriter":
-        """Take the cues that `to_bytes` gave."""
-        self._cues = cues_from_dict(srsly.msgpack_loads(data), f"pipeline component '{self.name}'")
-        return self
-
-    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Write the cues to a folder."""
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        srsly.write_json(folder / "cues.json", dict(self.cues.data))
-
-    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "FactWriter":
-        """Take the cues of a folder that `to_disk` wrote."""
-        self._cues = cues_from_dict(srsly.read_json(Path(path) / "cues.json"), f"pipeline component '{self.name}'")
-        return self

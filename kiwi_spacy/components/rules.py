@@ -1,11 +1,15 @@
-"""Read files of rules in YAML: the packaged one, and a site's additions to it."""
+"""Rules in YAML: reading the packaged file and a site's additions, and components that work by them."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Self, TypeVar
 
+import srsly
 import yaml
 
 from ..errors import RulesError
+
+R = TypeVar("R")
 
 
 def read_rules(path: Path) -> dict[str, Any]:
@@ -41,3 +45,64 @@ def word_list(where: str, words: Any) -> list[str]:
     if not isinstance(words, list) or not all(isinstance(word, str) and word.strip() for word in words):
         raise RulesError(f"{where}: must be a list of words; put words such as on, off, yes and no in quotes.")
     return list(words)
+
+
+class RuleComponent(Generic[R]):
+    """A component that works by the packaged rules with a site's added.
+
+    What the site added travels with the pipeline, so that its file need not; the packaged rules do not, so that a newer version
+    of this package brings its own.
+    """
+
+    @classmethod
+    def build(cls, added: Mapping[str, Any] | None, source: str) -> R:
+        """Return the packaged rules with those of a site's file added; `source` stands in error messages."""
+        raise NotImplementedError
+
+    def __init__(self, name: str, path: str | None = None) -> None:
+        """Take the site's file at `path`, if there is one; of a saved pipeline it may be gone, as its content comes later."""
+        self.name = name
+        self._path = path
+        self._added: dict[str, Any] | None = None
+        self._rules: R | None = None
+        if path is None or Path(path).exists():
+            self._take(read_rules(Path(path)) if path is not None else None, str(path))
+
+    def _take(self, added: dict[str, Any] | None, source: str) -> None:
+        self._rules = self.build(added, source)
+        self._added = added
+
+    @property
+    def rules(self) -> R:
+        """The rules in use.
+
+        RAISES (RulesError): The site's file is missing and no saved content of it was loaded.
+        """
+        if self._rules is None:
+            self._take(read_rules(Path(str(self._path))), str(self._path))
+        assert self._rules is not None
+        return self._rules
+
+    def _saved(self) -> dict[str, Any]:
+        assert self.rules is not None  # a missing file is told of here, not when the pipeline is loaded elsewhere
+        return {"added": self._added}
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Return what the site added, as bytes."""
+        return bytes(srsly.msgpack_dumps(self._saved()))
+
+    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> Self:
+        """Take what `to_bytes` gave."""
+        self._take(srsly.msgpack_loads(data)["added"], f"pipeline component '{self.name}'")
+        return self
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Write what the site added to a folder."""
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        srsly.write_json(folder / "added.json", self._saved())
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> Self:
+        """Take what a folder holds that `to_disk` wrote."""
+        self._take(srsly.read_json(Path(path) / "added.json")["added"], f"pipeline component '{self.name}'")
+        return self

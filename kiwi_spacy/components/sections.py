@@ -4,16 +4,16 @@ Titles stand in `sections.yml`; a site's file adds to them. Headings are found i
 before a colon, a dash or a full stop, in capitals, numbered, in markdown, and within a line ("PMH: gout. FH: none").
 """
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
-import srsly
 from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..contract.sections import Section, set_sections
 from .headings import Heading, find_headings
-from .titles import Titles, load_titles, titles_from_dict
+from .rules import RuleComponent
+from .titles import Titles, extended_titles, load_titles
 
 
 def find_sections(text: str, titles: Titles | None = None) -> list[Section]:
@@ -63,46 +63,14 @@ def create_sections(nlp: Language, name: str, titles: str | None) -> "SectionFin
     return SectionFinder(name, titles)
 
 
-class SectionFinder:
-    """Set `doc._.sections` by a file of titles, whose content travels with the pipeline."""
+class SectionFinder(RuleComponent[Titles]):
+    """Set `doc._.sections` by the packaged titles with a site's added, which travel with the pipeline."""
 
-    def __init__(self, name: str, path: str | None = None) -> None:
-        self.name = name
-        self._path = path
-        # A saved pipeline is built from its config, with the path, before it takes the titles that it was saved with.
-        self._titles = load_titles(path) if path is None or Path(path).exists() else None
-
-    @property
-    def titles(self) -> Titles:
-        """The titles in use.
-
-        RAISES (RulesError): Their file is missing and no saved ones were loaded.
-        """
-        if self._titles is None:
-            self._titles = load_titles(self._path)
-        return self._titles
+    @classmethod
+    def build(cls, added: Mapping[str, Any] | None, source: str) -> Titles:
+        return load_titles() if added is None else extended_titles(added, source)
 
     def __call__(self, doc: Doc) -> Doc:
         """Set the Doc's sections; nothing else of it changes."""
-        set_sections(doc, find_sections(doc.text, self.titles))
+        set_sections(doc, find_sections(doc.text, self.rules))
         return doc
-
-    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """Return the titles as bytes."""
-        return srsly.msgpack_dumps(dict(self.titles.data))
-
-    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> "SectionFinder":
-        """Take the titles that `to_bytes` gave."""
-        self._titles = titles_from_dict(srsly.msgpack_loads(data), f"pipeline component '{self.name}'")
-        return self
-
-    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Write the titles to a folder."""
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        srsly.write_json(folder / "titles.json", dict(self.titles.data))
-
-    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "SectionFinder":
-        """Take the titles of a folder that `to_disk` wrote."""
-        self._titles = titles_from_dict(srsly.read_json(Path(path) / "titles.json"), f"pipeline component '{self.name}'")
-        return self

@@ -31,7 +31,7 @@ class _Kind:
 
 @dataclass(frozen=True)
 class Titles:
-    """Titles of sections, ready to be looked up. `data` is the file's own form, by which they travel."""
+    """Titles of sections, ready to be looked up."""
 
     kinds: Mapping[str, _Kind]
     words: Mapping[tuple[str, ...], tuple[str, bool]]  # a title's words > its key, and whether it is weak
@@ -39,7 +39,6 @@ class Titles:
     after: frozenset[str]
     relatives: frozenset[str]
     documents: frozenset[str]
-    data: Mapping[str, Any]
 
 
 def title_words(title: str) -> tuple[str, ...]:
@@ -59,12 +58,18 @@ def load_titles(path: str | None = None) -> Titles:
     RAISES (RulesError): The file cannot be read or contradicts itself; the message names the place.
     """
     data = read_rules(DEFAULT_PATH)
-    if path is None:
-        return titles_from_dict(data, str(DEFAULT_PATH))
-    return titles_from_dict(_add(data, read_rules(Path(path)), path), path)
+    return titles_from_dict(data, str(DEFAULT_PATH)) if path is None else extended_titles(read_rules(Path(path)), path)
 
 
-def _add(data: dict[str, Any], more: dict[str, Any], source: str) -> dict[str, Any]:
+def extended_titles(added: Mapping[str, Any], source: str) -> Titles:
+    """Return the packaged titles with the content of a site's file added; `source` stands in error messages.
+
+    RAISES (RulesError): It contradicts itself.
+    """
+    return titles_from_dict(_add(read_rules(DEFAULT_PATH), added, source), source)
+
+
+def _add(data: dict[str, Any], more: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Return the packaged rules with a site's added: a section's lists grow, other settings replace."""
     sections = dict(data["sections"])
     for key, spec in (more.get("sections") or {}).items():
@@ -111,7 +116,7 @@ def titles_from_dict(data: Mapping[str, Any], source: str = "titles") -> Titles:
                 raise RulesError(f"{where}: '{title}' is a title of {other} already. Keep it in one of them.")
             words[title_words(title)] = (key, title in weak)
     lists = {name: frozenset(word_list(f"{source}: {name}", data.get(name, []))) for name in _LIST_KEYS}
-    return Titles(kinds, words, data=data, **lists)
+    return Titles(kinds, words, **lists)
 
 
 def look_up(title: str, titles: Titles, *, loose: bool) -> tuple[str, bool] | None:

@@ -4,6 +4,7 @@ from .annotations import (
     FAILURES,
     MODIFIERS,
     NOTE,
+    NOTE_DATE,
     Failure,
     Relation,
     SpanKey,
@@ -11,6 +12,7 @@ from .annotations import (
     entity_modifiers,
     get_failures,
     get_modifiers,
+    get_note_date,
     get_problems,
     get_provenance,
     get_relations,
@@ -22,6 +24,7 @@ from .annotations import (
     rows_of,
     set_failures,
     set_modifiers,
+    set_note_date,
     set_provenance,
     set_relations,
     set_scores,
@@ -32,8 +35,9 @@ from .parts import merge_docs, split_doc
 from .remarks import Remark, RemarkKind, get_remarks, set_remarks
 
 __all__ = [
-    "FAILURES", "LAYERS", "MODIFIERS", "NOTE", "Failure", "Layer", "Part", "Relation", "Remark", "RemarkKind", "SpanKey",
-    "count_problem", "entity_modifiers", "get_failures", "get_modifiers", "get_problems", "get_provenance", "get_relations",
-    "get_remarks", "get_score", "has_role", "merge_docs", "name_pipeline", "register_extensions", "role_labels", "rows_of",
-    "set_failures", "set_modifiers", "set_provenance", "set_relations", "set_remarks", "set_scores", "span_key", "split_doc",
+    "FAILURES", "LAYERS", "MODIFIERS", "NOTE", "NOTE_DATE", "Failure", "Layer", "Part", "Relation", "Remark", "RemarkKind",
+    "SpanKey", "count_problem", "entity_modifiers", "get_failures", "get_modifiers", "get_note_date", "get_problems",
+    "get_provenance", "get_relations", "get_remarks", "get_score", "has_role", "merge_docs", "name_pipeline",
+    "register_extensions", "role_labels", "rows_of", "set_failures", "set_modifiers", "set_note_date", "set_provenance",
+    "set_relations", "set_remarks", "set_scores", "span_key", "split_doc",
 ]

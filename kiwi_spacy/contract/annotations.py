@@ -7,6 +7,7 @@ Links and scores are plain numbers and strings in `doc.user_data`, so they survi
     doc._.provenance     dict: pipeline, version, engine, weights (hash)
     doc._.problems       dict: what went wrong or was repaired > how often
     doc._.failures       list[Failure]: stretches of the note that have no answer; the note is incomplete where there is one
+    doc._.note_date      date or None: of the note, which the user sets; times such as "yesterday" count from it
     span._.modifiers     dict: modifier type > list of spans linked to this entity
     span._.score         float or None, of an entity or a modifier
     span._.is_negated, is_uncertain, is_conditional, is_somebody_else: of the entity's fact, else by its links alone
@@ -15,6 +16,7 @@ Links and scores are plain numbers and strings in `doc.user_data`, so they survi
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
@@ -33,6 +35,7 @@ PROBLEMS = "kiwi_problems"  # dict of str > int
 ROLE_LABELS = "kiwi_roles"  # role > list of labels, kept where a schema of the user's own made the Doc
 FAILURES = "kiwi_failures"  # list of (start_char, end_char, reason)
 NOTE = "kiwi_note"  # the note's name
+NOTE_DATE = "kiwi_note_date"  # the note's date, as YYYY-MM-DD
 
 SpanKey = tuple[int, int, str]  # start_char, end_char, label
 
@@ -223,6 +226,30 @@ def is_said(ent: Span, role: str) -> bool:
     return has_role(ent, role) if said is None else said
 
 
+def get_note_date(doc: Doc) -> date | None:
+    """Return the note's date, None where nobody has set it."""
+    kept = doc.user_data.get(NOTE_DATE)
+    return None if kept is None else date.fromisoformat(kept)
+
+
+def set_note_date(doc: Doc, value: date | str | None) -> None:
+    """Set the note's date, before the pipeline reads the Doc; None takes it away.
+
+    value (date | str | None): A date, a datetime, whose time is left out, or text that begins with one as ISO 8601 writes it.
+    RAISES (KiwiError): It is none of these.
+    """
+    if value is None:
+        doc.user_data.pop(NOTE_DATE, None)
+        return
+    try:
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value.strip())
+        day = value.date() if isinstance(value, datetime) else date.fromisoformat(value.isoformat())
+    except (ValueError, AttributeError):
+        raise KiwiError("A note's date must be a date, a datetime, or text such as 2026-03-04 or 2026-03-04T08:30.") from None
+    doc.user_data[NOTE_DATE] = day.isoformat()
+
+
 def register_extensions() -> None:
     """Add `doc._.relations` and the rest, unless another import has done so."""
     doc_getters = {
@@ -236,6 +263,8 @@ def register_extensions() -> None:
     for name, getter in doc_getters.items():
         if not Doc.has_extension(name):
             Doc.set_extension(name, getter=getter)
+    if not Doc.has_extension("note_date"):
+        Doc.set_extension("note_date", getter=get_note_date, setter=set_note_date)
     for name, getter in span_getters.items():
         if not Span.has_extension(name):
             Span.set_extension(name, getter=getter)

@@ -67,7 +67,8 @@ class FactSection:
 class Fact:
     """One entity and all that is known of it; characters of `doc.text`, half-open.
 
-    `attributes` are {modifier type: attributes}, in reading order.
+    `attributes` are {modifier type: attributes}, in reading order. `daily` is the amount of a drug a day, where it follows from
+    them: {"parts": an amount for each ingredient, "from": the modifier types that it follows from}.
     """
 
     type: str
@@ -79,6 +80,7 @@ class Fact:
     section: FactSection | None = None
     attributes: Mapping[str, tuple[Attribute, ...]] = field(default_factory=dict)
     codes: tuple[Code, ...] = ()
+    daily: dict[str, Any] | None = None
 
     def span(self, doc: Doc) -> Span:
         """Return the entity as a span of a Doc of the fact's note, widened to its tokens.
@@ -122,6 +124,7 @@ def fact_from_row(row: Mapping[str, Any]) -> Fact:
         "section": FactSection(**row["section"]) if row["section"] else None,
         "attributes": {label: tuple(map(_attribute, group)) for label, group in row["attributes"].items()},
         "codes": tuple(map(_code, row["codes"])),
+        "daily": _lists(row.get("daily")),
     })
 
 

@@ -374,6 +374,7 @@ LAYERS: tuple[Layer, ...] = (
     Whole("provenance", a.PROVENANCE),
     Counts("problems", a.PROBLEMS),
     Whole("note", a.NOTE),
+    Whole("note_date", a.NOTE_DATE),
     Groups(),
     Others(),
 )

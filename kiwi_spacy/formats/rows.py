@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
 from spacy.tokens import Doc
@@ -12,7 +13,7 @@ from ..contract.sections import Section
 from ..errors import FormatError
 
 # Layers of the whole note, which a format may write at one place of it.
-WHOLE_NOTE = ("provenance", "problems", "failures")
+WHOLE_NOTE = ("provenance", "problems", "failures", "note_date")
 BAD_ROWS = (ValueError, KeyError, TypeError, IndexError, AttributeError)  # what rows of another form raise
 LAYER: Mapping[str, Layer] = {layer.name: layer for layer in LAYERS}
 
@@ -70,6 +71,7 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
     "provenance": lambda rows: _is_map(rows, str),
     "problems": lambda rows: _is_map(rows, int),
     "roles": lambda rows: _is_map(rows, list),
+    "note_date": lambda rows: isinstance(rows, str) and bool(date.fromisoformat(rows)),
     "groups": _are_groups,
     "sections": lambda rows: isinstance(rows, list) and bool([Section(*row) for row in rows] or True),
     "facts": lambda rows: isinstance(rows, list) and bool([fact_from_row(row) for row in rows] or True),

@@ -1,6 +1,7 @@
 """Facts: made of the contract, kept as plain rows, and travelling with Doc and pipeline."""
 
 import json
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from kiwi_spacy.contract.facts import (
     set_facts,
 )
 from kiwi_spacy.contract.status import Evidence, Status
+from kiwi_spacy.errors import KiwiError
 from kiwi_spacy.formats.docs import fill_doc
 from kiwi_spacy.schema import load_schema
 
@@ -63,6 +65,71 @@ def test_facts_are_derived_when_asked_for_and_kept_where_the_pipe_ran(nlp: Langu
     nlp.get_pipe("kiwi_facts")(doc)
     assert get_facts(doc) == derived == doc._.facts
     assert [section.key for section in doc._.sections] == ["medications", "family_history"]
+
+
+def test_relative_times_count_from_the_notes_date(nlp: Language) -> None:
+    made = nlp.make_doc("gout since 3 days ago, 3/4/21")
+    spans = [("gout", 0, 4, "problem"), ("ago", 11, 21, "temporal"), ("day", 23, 29, "temporal")]
+    fill_doc(made, spans, [("gout", "ago", 1.0), ("gout", "day", 1.0)], load_schema())
+    said = [each.value.get("edtf") for each in derive_facts(made)[0].attributes["temporal"]]
+    assert said == [None, "2021-03-04"]
+    made._.note_date = datetime(2024, 3, 15, 8, 30)
+    (fact,) = derive_facts(made, date_order="dmy")
+    assert [each.value["edtf"] for each in fact.attributes["temporal"]] == ["2024-03-12", "2021-04-03"]
+
+
+@pytest.mark.parametrize("given", ["2026-03-04", "2026-03-04T08:30", date(2026, 3, 4), datetime(2026, 3, 4, 8)], ids=str)
+def test_a_notes_date_is_kept_and_travels(nlp: Language, given: date | str) -> None:
+    made = nlp.make_doc("Well.")
+    made._.note_date = given
+    assert Doc(nlp.vocab).from_bytes(made.to_bytes())._.note_date == date(2026, 3, 4)
+    made._.note_date = None
+    assert made._.note_date is None
+
+
+def test_a_notes_date_that_is_none_is_refused(nlp: Language) -> None:
+    with pytest.raises(KiwiError, match="2026-03-04"):
+        nlp.make_doc("Well.")._.note_date = "4th of March"
+
+
+def drug(nlp: Language, text: str, *spans: tuple[str, str]) -> Fact:
+    """Return the fact of the first word of a text, a drug that has each of `spans` (words, label)."""
+    made = nlp.make_doc(text)
+    found = [(f"{i}", text.index(words), text.index(words) + len(words), label) for i, (words, label) in enumerate(spans)]
+    whole = [("drug", 0, text.index(" "), "drug"), *found]
+    return derive_facts(fill_doc(made, whole, [("drug", id_, 1.0) for id_, *_ in found], load_schema()))[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "spans", "daily"),
+    [
+        (
+            "Percocet 5/325 mg 1-2 tabs q4h prn",
+            [("5/325 mg", "strength"), ("1-2 tabs", "dosage"), ("q4h", "frequency"), ("prn", "frequency")],
+            {"parts": [{"value": 0, "high": 60, "unit": "mg"}, {"value": 0, "high": 3900, "unit": "mg"}],
+             "from": ["strength", "dosage", "frequency"]},
+        ),
+        (
+            "Lasix 20 mg b.i.d.", [("20 mg", "strength"), ("b.i.d.", "frequency")],
+            {"parts": [{"value": 40, "unit": "mg"}], "from": ["strength", "frequency"]},
+        ),
+        ("Lasix 20 mg tablets b.i.d.", [("20 mg", "strength"), ("tablets", "form"), ("b.i.d.", "frequency")], None),
+        ("Lasix 20 mg or 40 mg b.i.d.", [("20 mg", "strength"), ("40 mg", "strength"), ("b.i.d.", "frequency")], None),
+        ("Lasix 20 mg b.i.d. then daily", [("20 mg", "strength"), ("b.i.d.", "frequency"), ("daily", "frequency")], None),
+        ("Lasix 20 mg", [("20 mg", "strength")], None),
+        ("Lasix from 20 to 40 mg daily", [("from 20 to 40 mg", "strength"), ("daily", "frequency")], None),
+    ],
+    ids=["combination", "strength alone", "no number of tablets", "two strengths", "two frequencies", "no frequency", "steps"],
+)
+def test_the_amount_a_day_follows_or_is_left_out(
+    nlp: Language, text: str, spans: list[tuple[str, str]], daily: dict[str, object] | None
+) -> None:
+    assert drug(nlp, text, *spans).daily == daily
+
+
+def test_a_change_of_dose_is_steps(nlp: Language) -> None:
+    (strength,) = drug(nlp, "Lasix from 20 to 40 mg daily", ("from 20 to 40 mg", "strength")).attributes["strength"]
+    assert [step["dose"]["value"] for step in strength.value["steps"]] == [20, 40]
 
 
 def test_facts_survive_bytes_docbin_and_json(nlp: Language, doc: Doc) -> None:
@@ -112,6 +179,15 @@ def test_cues_of_a_site_travel_with_the_pipeline(nlp: Language, tmp_path: Path) 
     made = again.make_doc("nix gout")
     made.set_ents([made.char_span(4, 8, label="problem")])
     assert [fact.status.certainty for fact in again.get_pipe("kiwi_facts")(made)._.facts] == ["absent"]
+
+
+def test_packaged_rules_do_not_travel_with_a_pipeline(nlp: Language, tmp_path: Path) -> None:
+    nlp.add_pipe("kiwi_sections")
+    nlp.add_pipe("kiwi_facts", config={"date_order": "dmy"})
+    nlp.to_disk(tmp_path / "pipeline")
+    kept = {file.parent.name: json.loads(file.read_text()) for file in (tmp_path / "pipeline").rglob("added.json")}
+    assert kept == {"kiwi_sections": {"added": None}, "kiwi_facts": {"added": None}}
+    assert spacy.load(tmp_path / "pipeline").get_pipe("kiwi_facts").date_order == "dmy"
 
 
 def test_a_note_without_entities_has_no_facts(nlp: Language) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -222,11 +223,12 @@ def test_jsonl_holds_every_layer(blank: Language) -> None:
     set_facts(doc, [Fact("problem", "fever", 3, 8, None, Status(certainty="absent"))])
     doc.spans["others"] = [Span(doc, 0, 1, label="x")]
     doc.user_data["mine"] = {"a": [1, None]}
+    doc._.note_date = "2026-03-04"
     record = json.loads(json.dumps(doc_to_record(doc)))
     assert {layer.name for layer in LAYERS} - set(record) == {"note", "scores", "roles"}
     again = record_to_doc(blank, record, SCHEMA)
     assert doc_to_record(again) == record
-    assert (get_sections(again), get_facts(again)) == (get_sections(doc), get_facts(doc))
+    assert (get_sections(again), get_facts(again), again._.note_date) == (get_sections(doc), get_facts(doc), date(2026, 3, 4))
 
 
 def test_jsonl_says_what_of_user_data_it_loses(blank: Language) -> None:

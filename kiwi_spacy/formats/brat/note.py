@@ -67,7 +67,7 @@ class Problem:
 class BratNote:
     """One note as read: its spans, its legal links as `written`, what is said of spans, and what was `reported`.
 
-    layers: What this package wrote of the whole note: {"provenance" | "problems" | "failures": rows of that layer}.
+    layers: What this package wrote of the whole note: {"provenance" | "problems" | "failures" | "note_date": rows of that layer}.
     """
 
     name: str
