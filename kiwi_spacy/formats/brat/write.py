@@ -14,7 +14,8 @@ def brat_lines(doc: Doc) -> list[str]:
     """Return a Doc's annotations as .ann lines.
 
     Entities and modifiers are `T`, links `R hasAttr`, remarks `A`, `N` and `#`; provenance, problems, failures and the note's
-    date are comments named KiwiProvenance and so on, in JSON. A modifier that an attribute was read as is written as the attribute.
+    date are comments named KiwiProvenance and so on, in JSON. A modifier that an attribute was read as is written as the
+    attribute.
     """
     relations = get_relations(doc)
     by_attribute = {(r.start_char, r.end_char, r.modifier) for r in get_remarks(doc) if r.modifier}
