@@ -55,7 +55,7 @@ def extract(
         typer.Option("--threshold", metavar="LABEL=VALUE", help="Keep what has this label from this score on; repeatable."),
     ] = None,
     facts: Annotated[
-        bool, typer.Option("--facts", help="Write sections and facts too: status, values. With jsonl and docbin.")
+        bool, typer.Option("--facts", help="Write sections and facts too: status, values. With jsonl, docbin and csv.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", hidden=True)] = False,
 ) -> None:

@@ -23,10 +23,12 @@ from ..contract import (
     span_key,
 )
 from ..contract.annotations import is_said
+from ..contract.facts import get_facts
 from ..errors import KiwiError
 from ..schema import ROLES
 from .brat import brat_lines
 from .docbin import encode_docbin
+from .fact_columns import FACT_COLUMNS, fact_cells
 from .jsonl import doc_to_record, json_line
 from .names import check_name
 
@@ -61,14 +63,14 @@ class Output:
     head: bytes = b""
 
 
-def output_of(format: str) -> Output:
-    """Return how a format is written.
+def output_of(format: str, *, facts: bool = False) -> Output:
+    """Return how a format is written; with `facts` a CSV has `FACT_COLUMNS` at its end.
 
     RAISES (KiwiError): There is none of this name.
     """
     if format not in OUTPUTS:
         raise KiwiError(f"'{format}' is not a format to write; these are: {', '.join(OUTPUTS)}.")
-    return OUTPUTS[format]
+    return _CSV_WITH_FACTS if facts and format == "csv" else OUTPUTS[format]
 
 
 def _brat(name: str, doc: Doc) -> bytes:
@@ -83,13 +85,17 @@ def _csv_block(name: str, doc: Doc) -> bytes:
     return _csv([name, *row] for row in csv_rows(doc))
 
 
+def _csv_facts_block(name: str, doc: Doc) -> bytes:
+    return _csv([name, *row] for row in csv_rows(doc, facts=True))
+
+
 def _docbin(name: str, doc: Doc) -> bytes:
     doc.user_data[NOTE] = name
     return encode_docbin([doc])
 
 
-def csv_rows(doc: Doc) -> list[list[Any]]:
-    """Return the rows of a Doc, without the note's name: the columns after it of `CSV_COLUMNS`.
+def csv_rows(doc: Doc, *, facts: bool = False) -> list[list[Any]]:
+    """Return the rows of a Doc, without the note's name: the columns after it of `CSV_COLUMNS`, with `facts` `FACT_COLUMNS` too.
 
     One row per link, per entity without links, and per modifier without an entity; one at least where a part of the note
     has no answer. The last columns say the same of the whole note in each row.
@@ -114,7 +120,18 @@ def csv_rows(doc: Doc) -> list[list[Any]]:
             rows.append([*[None] * (5 + len(ROLES)), *_modifier_cells(modifier), None])
     if about[0] and not rows:
         rows.append([None] * (11 + len(ROLES)))
-    return [[*row, *about] for row in rows]
+    if not facts:
+        return [[*row, *about] for row in rows]
+    known = {(fact.start_char, fact.end_char, fact.type): fact for fact in get_facts(doc)}
+    first = 5 + len(ROLES)  # where the modifier's label stands; its offsets follow
+    made = []
+    for row in rows:
+        fact = known.get((row[0], row[1], row[2]))
+        label, start, end = row[first : first + 3]
+        group = fact.attributes.get(label, ()) if fact else ()
+        attribute = next((a for a in group if (a.start_char, a.end_char) == (start, end)), None)
+        made.append([*row, *about, *fact_cells(fact, attribute)])
+    return made
 
 
 def _modifier_cells(modifier: Span) -> list[Any]:
@@ -152,3 +169,4 @@ OUTPUTS: dict[str, Output] = {
     "csv": Output("one file", "extracted.csv", _csv_block, head=_csv([CSV_COLUMNS])),
     "docbin": Output("shards", ".spacy", _docbin),
 }
+_CSV_WITH_FACTS = Output("one file", "extracted.csv", _csv_facts_block, head=_csv([(*CSV_COLUMNS, *FACT_COLUMNS)]))

@@ -27,7 +27,7 @@ from .memory import give_back
 Redo = Literal["changed", "all"]
 
 FACT_PIPES = ("kiwi_sections", "kiwi_facts")
-WITH_FACTS: tuple[Format, ...] = ("jsonl", "docbin")
+WITH_FACTS: tuple[Format, ...] = ("jsonl", "docbin", "csv")
 _LONE = re.compile("[\ud800-\udfff]")
 
 
@@ -75,7 +75,7 @@ def extract(
         take results away whose notes are gone; or do all notes again.
     encoding (str | None): What files that are not UTF-8 are in.
     thresholds (Mapping[str, float] | None): The least scores by label, which `nlp` must apply; kept in the manifest.
-    facts (bool): Write sections and facts too, in "jsonl" and "docbin", also where `nlp` has no components that find them.
+    facts (bool): Write sections and facts too, in "jsonl", "docbin" and "csv", also where `nlp` has no components that find them.
     stdin (BinaryIO | None): What "-" reads; the process's standard input by default.
     RETURNS (Summary): Counts, and the reasons why notes failed, which never hold note text.
     RAISES (KiwiError): An input is missing or empty, or two inputs hold notes of one name.
@@ -90,20 +90,23 @@ def extract(
         raise KiwiError(f"{format} cannot hold facts. Write them as {' or '.join(WITH_FACTS)}.")
     plan = plan_notes(inputs, stdin if stdin is not None else sys.stdin.buffer, encoding)
     head = Head(pipeline_identity(nlp), Settings(format, dict(thresholds or {}), facts), "all" if redo == "all" else "")
-    with open_folder(output, format, nlp.vocab) as folder, _finding(nlp, FACT_PIPES if facts else ()):
+    with open_folder(output, format, nlp.vocab, facts=facts) as folder, _finding(nlp, FACT_PIPES if facts else ()):
         removed = _begin(folder, head, plan, redo)
         run = _Run(nlp, folder, plan, redo)
         run.go(batch_size)
         return Summary(
             run.counts["done"], run.counts["kept"], run.incomplete, run.failed, list(plan.left_out), removed,
-            dict(sorted(run.problems.items())), _unwritten(nlp, format),
+            dict(sorted(run.problems.items())), _unwritten(nlp, format, facts),
         )
 
 
-def _unwritten(nlp: Language, format: Format) -> str:
-    """Say that the pipeline's own facts are not written, where the format has no place for them."""
-    if format in WITH_FACTS or all(nlp.get_pipe_meta(name).factory != "kiwi_facts" for name in nlp.pipe_names):
+def _unwritten(nlp: Language, format: Format, facts: bool) -> str:
+    """Say that the pipeline's own facts are not written, where the format has no place for them or was not asked to have it."""
+    written = facts or format in ("jsonl", "docbin")
+    if written or all(nlp.get_pipe_meta(name).factory != "kiwi_facts" for name in nlp.pipe_names):
         return ""
+    if format in WITH_FACTS:
+        return f"The pipeline finds facts, and they are not written. To have their columns in {format}, say --facts."
     return f"The pipeline finds facts, and {format} does not hold them. To keep them, write {' or '.join(WITH_FACTS)}."
 
 

@@ -34,7 +34,7 @@ _NOTE_AT_FAULT = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG,
 
 
 @contextmanager
-def open_folder(path: Path, format: str, vocab: Vocab) -> Iterator["Folder"]:
+def open_folder(path: Path, format: str, vocab: Vocab, *, facts: bool = False) -> Iterator["Folder"]:
     """Give an output folder, made where there is none, while no other run writes to it.
 
     RAISES (OutputError): It holds what no run of this command made, or what was changed since.
@@ -45,7 +45,7 @@ def open_folder(path: Path, format: str, vocab: Vocab) -> Iterator["Folder"]:
         refuse_foreign(path, None, OURS)  # before a lock is written there
     path.mkdir(parents=True, exist_ok=True)
     with hold(path):
-        folder = Folder(path, output_of(format), vocab)
+        folder = Folder(path, output_of(format, facts=facts), vocab)
         try:
             yield folder
         finally:
@@ -76,14 +76,14 @@ class Folder:
             self._known = {entry.file for entry in entries if entry.file} | _started(self.head)
         refuse_foreign(path, self._known if self.head else None, OURS)
         if self.head is not None:
-            self._verify(entries, output_of(self.head.settings.format))
+            self._verify(entries, _output(self.head))
 
     def begin(self, head: Head, drop: Collection[str]) -> None:
         """Take the results of some notes away, and open what is appended to.
 
         RAISES (OutputError): Others have changed one of those results since.
         """
-        same = self.head is None or self.head.settings.format == head.settings.format
+        same = self.head is None or _output(self.head) == _output(head)
         kept = [entry for name, entry in self.live.items() if name not in drop]
         mine = sorted(self.edited & set(drop))
         if mine:
@@ -358,5 +358,9 @@ class Folder:
 
 def _started(head: Head) -> set[str]:
     """Return the file that a run makes before its first note is done."""
-    output = output_of(head.settings.format)
+    output = _output(head)
     return {output.file} if output.layout == "one file" else set()
+
+
+def _output(head: Head) -> Output:
+    return output_of(head.settings.format, facts=head.settings.facts)

@@ -314,7 +314,9 @@ def test_extract_says_who_holds_the_folder(nlp: Language, notes: Path, tmp_path:
     assert extract([str(notes)], nlp, tmp_path / "out").done == 3
 
 
-def _extract_and_die(call: int, notes: Path, nlp: Language, output: Path, format: Format, redo: Redo | None) -> None:
+def _extract_and_die(
+    call: int, notes: Path, nlp: Language, output: Path, format: Format, redo: Redo | None, facts: bool = False
+) -> None:
     """Run in a process that ends at once, as by kill -9, before the step of this number that writes, renames or removes."""
 
     def strike() -> None:
@@ -328,7 +330,7 @@ def _extract_and_die(call: int, notes: Path, nlp: Language, output: Path, format
         for name in ("replace", "rename", "fsync", "unlink"):
             real = getattr(os, name)
             setattr(os, name, lambda *args, real=real, **named: (strike(), real(*args, **named))[1])
-        extract([str(notes)], nlp, output, format, batch_size=2, redo=redo)
+        extract([str(notes)], nlp, output, format, batch_size=2, redo=redo, facts=facts)
         os._exit(0)
     os.waitpid(child, 0)
 
@@ -449,16 +451,67 @@ def test_facts_are_written_when_asked_for_and_are_a_setting_of_the_run(nlp: Lang
 
 
 def test_a_format_that_cannot_hold_facts_refuses_them(nlp: Language, notes: Path, tmp_path: Path) -> None:
-    with pytest.raises(KiwiError, match="csv cannot hold facts"):
-        extract([str(notes)], nlp, tmp_path / "out", "csv", facts=True)
+    with pytest.raises(KiwiError, match="brat cannot hold facts"):
+        extract([str(notes)], nlp, tmp_path / "out", "brat", facts=True)
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("format, said", [("brat", True), ("csv", True), ("jsonl", False), ("docbin", False)])
+def test_csv_with_facts_has_status_and_values_in_every_row(nlp: Language, tmp_path: Path) -> None:
+    note = tmp_path / "a.txt"
+    note.write_text("MEDICATIONS:\naspirin daily\n\nHPI:\ndenies fever, mild cough\n")
+    assert extract([str(note)], nlp, tmp_path / "out", "csv", facts=True).done == 1
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "extracted.csv").read_text())))
+    found = [(r["text"], r["status_summary"], r["section_key"], r["modifier_text"], r["value"]) for r in rows]
+    assert found == [
+        ("aspirin", "taking", "medications", "daily", '{"words":"daily","frequency":1,"period":1,"periodUnit":"d"}'),
+        ("fever", "absent", "history_of_present_illness", "denies", ""),
+        ("cough", "present", "history_of_present_illness", "mild", ""),
+    ]
+    assert all(None not in row and None not in row.values() for row in rows)
+
+
+def test_csv_without_facts_is_the_first_columns_of_one_with_them(nlp: Language, notes: Path, tmp_path: Path) -> None:
+    tables = []
+    for facts in (False, True):
+        extract([str(notes)], nlp, tmp_path / str(facts), "csv", facts=facts)
+        tables.append(list(csv.reader(io.StringIO((tmp_path / str(facts) / "extracted.csv").read_text()))))
+    plain, wide = tables
+    assert len({len(row) for row in wide}) == 1
+    problems = plain[0].index("problems")  # a value that was not read is counted where facts are found
+    assert [row[:problems] for row in plain] == [row[:problems] for row in wide]
+
+
+def test_csv_gains_and_loses_its_columns_of_facts_when_done_again(nlp: Language, notes: Path, tmp_path: Path) -> None:
+    extract([str(notes)], nlp, tmp_path / "plain", "csv")
+    extract([str(notes)], nlp, tmp_path / "facts", "csv", facts=True)
+    for facts, other in ((True, "facts"), (False, "plain")):
+        extract([str(notes)], nlp, tmp_path / "out", "csv", facts=not facts, redo="changed")
+        extract([str(notes)], nlp, tmp_path / "out", "csv", facts=facts, redo="changed")
+        assert _bytes(tmp_path / "out") == _bytes(tmp_path / other)
+
+
+@pytest.mark.parametrize("call", [1, 3, 5, 7, 9, 11])
+def test_csv_that_was_killed_while_it_gained_facts_ends_as_one_that_was_not(
+    nlp: Language, notes: Path, tmp_path: Path, call: int
+) -> None:
+    extract([str(notes)], nlp, tmp_path / "out", "csv")
+    _extract_and_die(call, notes, nlp, tmp_path / "out", "csv", "changed", facts=True)
+    extract([str(notes)], nlp, tmp_path / "out", "csv", redo="changed", facts=True)
+    extract([str(notes)], nlp, tmp_path / "fresh", "csv", facts=True)
+    assert _bytes(tmp_path / "out") == _bytes(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("format, said", [
+    ("brat", "The pipeline finds facts, and brat does not hold them. To keep them, write jsonl or docbin or csv."),
+    ("csv", "The pipeline finds facts, and they are not written. To have their columns in csv, say --facts."),
+    ("jsonl", ""),
+    ("docbin", ""),
+])
 def test_a_run_says_where_facts_of_its_pipeline_are_not_written(
-    nlp: Language, notes: Path, tmp_path: Path, format: Format, said: bool
+    nlp: Language, notes: Path, tmp_path: Path, format: Format, said: str
 ) -> None:
     assert extract([str(notes)], nlp, tmp_path / "plain", format).unwritten == ""
     nlp.add_pipe("kiwi_facts")
-    wanted = f"The pipeline finds facts, and {format} does not hold them. To keep them, write jsonl or docbin." if said else ""
-    assert extract([str(notes)], nlp, tmp_path / "out", format).unwritten == wanted
+    assert extract([str(notes)], nlp, tmp_path / "out", format).unwritten == said
+    if format in ("csv", "jsonl", "docbin"):
+        assert extract([str(notes)], nlp, tmp_path / "facts", format, facts=True).unwritten == ""
