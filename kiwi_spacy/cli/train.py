@@ -1,6 +1,7 @@
 """`kiwi train`, `kiwi adapt`, `kiwi package`, `kiwi vote`, `kiwi unlabelled`: pipelines of one's own, and notes for them."""
 
 import json
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +9,13 @@ import typer
 
 from ..errors import KiwiError
 from .common import Device, OnDevice, SchemaFile, app, one_line, without_text
+
+
+class Precision(str, Enum):
+    """What `kiwi adapt` multiplies matrices in."""
+
+    single = "single"
+    bfloat16 = "bfloat16"
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -124,6 +132,10 @@ def adapt(
     length: Annotated[int, typer.Option("--length", min=3, help="Word pieces a row.")] = 128,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Rows a step.")] = 16,
     rate: Annotated[float, typer.Option("--rate", min=0, help="Highest learning rate.")] = 3e-4,
+    head_factor: Annotated[
+        float, typer.Option("--head-factor", min=0, help="Times the rate that the layer which predicts words takes.")
+    ] = 1.0,
+    precision: Annotated[Precision, typer.Option("--precision", help="What matrices are multiplied in.")] = Precision.single,
     mask_rate: Annotated[float, typer.Option("--mask-rate", min=0, max=1, help="Share of the words to predict.")] = 0.2,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of masks, order and new weights.")] = 0,
 ) -> None:
@@ -134,6 +146,6 @@ def adapt(
         with without_text():
             run(
                 texts, output, backbone=backbone, epochs=epochs, length=length, batch_size=batch_size, rate=rate,
-                mask_rate=mask_rate, seed=seed, progress=typer.echo,
+                head_factor=head_factor, mask_rate=mask_rate, seed=seed, precision=precision.value, progress=typer.echo,
             )
     typer.echo(f"{output} written")

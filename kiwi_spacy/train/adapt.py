@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..engines.bert.backbones import backbone_path
 from ..errors import TrainingError
@@ -60,9 +60,25 @@ def mask_words(
     return spoilt, chosen
 
 
+def prediction_head(model: Any) -> torch.nn.Module:
+    """Return what predicts pieces from an encoder's vectors: `cls` in BERT, `lm_head` in MPNet and RoBERTa.
+
+    RAISES (TrainingError): The model has several such parts, or none.
+    """
+    heads = [part for name, part in model.named_children() if name != model.base_model_prefix]
+    if len(heads) != 1:
+        raise TrainingError(
+            f"An encoder of the kind '{model.config.model_type}' cannot be adapted: its prediction of words has {len(heads)} "
+            "parts, and one is expected, as in BERT, MPNet and RoBERTa."
+        )
+    head: torch.nn.Module = heads[0]
+    return head
+
+
 def adapt(
     texts: Sequence[Path], output: Path, *, backbone: str = "minilm", epochs: float = 1.0, length: int = 128,
-    batch_size: int = 16, rate: float = 3e-4, mask_rate: float = 0.2, seed: int = 0, checkpoint_every: int = 100,
+    batch_size: int = 16, rate: float = 3e-4, head_factor: float = 1.0, mask_rate: float = 0.2, seed: int = 0,
+    precision: Literal["single", "bfloat16"] = "single", checkpoint_every: int = 100,
     progress: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Adapt an encoder to clinical language and write it as a transformers directory, to be named as a config's backbone.
@@ -71,8 +87,10 @@ def adapt(
 
     texts (Sequence[Path]): Text files, .jsonl(.gz) files, or folders of .txt. backbone (str): A name or a directory.
     epochs (float): Passes over the text. length (int): Word pieces a row. batch_size (int): Rows a step.
-    rate (float): Highest learning rate. mask_rate (float): Share of the words to predict.
-    RAISES (TrainingError): The texts are too short for one step.
+    rate (float): Highest learning rate. head_factor (float): How many times that the layer that predicts words takes; it is
+        new where the encoder came without one. mask_rate (float): Share of the words to predict.
+    precision (str): What matrices are multiplied in; the weights stay single.
+    RAISES (TrainingError): The texts are too short for one step, or the encoder's kind is not known.
     """
     torch.manual_seed(seed)
     source = backbone_path(backbone)
@@ -88,7 +106,12 @@ def adapt(
         raise TrainingError(f"{len(ids)} rows of {length} word pieces are too few for a step of {batch_size}. Give more text.")
     while len(order) < total * batch_size:
         order += shuffler.sample(range(len(ids)), len(ids))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01, fused=True)
+    head = prediction_head(model)
+    encoder = list(model.base_model.parameters())  # the output embeddings are tied to its own
+    known = {id(parameter) for parameter in encoder}
+    new = [parameter for parameter in head.parameters() if id(parameter) not in known]
+    groups: list[dict[str, Any]] = [{"params": encoder}, {"params": new, "lr": rate * head_factor}]
+    optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=0.01, fused=True)
     warmup = max(1, total // 15)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warmup, (total - step) / max(1, total - warmup))
@@ -108,14 +131,15 @@ def adapt(
         rows = order[step * batch_size : (step + 1) * batch_size]
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         spoilt, chosen = mask_words(ids[rows], follows[rows], tokenizer, mask_rate, generator)
-        hidden = model.base_model(spoilt).last_hidden_state[chosen]
-        loss = torch.nn.functional.cross_entropy(model.cls(hidden), ids[rows][chosen])
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            guesses = head(model.base_model(spoilt).last_hidden_state[chosen])
+        loss = torch.nn.functional.cross_entropy(guesses.float(), ids[rows][chosen])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
-        sum_loss += float(loss)
+        sum_loss += float(loss.detach())
         if (step + 1) % 25 == 0:
             speed = (step + 1 - first) * batch_size * length / (time.time() - began)
             progress(f"step {step + 1}/{total}  loss {sum_loss / 25:.3f}  {speed:.0f} pieces/s")

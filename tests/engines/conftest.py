@@ -8,7 +8,7 @@ import pytest
 import spacy
 import torch
 from spacy.language import Language
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import BertConfig, BertModel, BertTokenizerFast, MPNetConfig, MPNetModel, MPNetTokenizerFast
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,6 +35,23 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> str:
     )
     BertModel(config).save_pretrained(folder)
     BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=128).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_mpnet(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The directory of an MPNet as small as `tiny_bert`: other special pieces, no token types, relative positions."""
+    folder = tmp_path_factory.mktemp("tiny-mpnet")
+    letters = [chr(c) for c in range(33, 127) if not chr(c).isupper()]
+    vocabulary = ["<s>", "<pad>", "</s>", "[UNK]", *letters, *("##" + c for c in letters), "<mask>"]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    torch.manual_seed(0)
+    config = MPNetConfig(
+        vocab_size=len(vocabulary), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=130,
+    )
+    MPNetModel(config).save_pretrained(folder)
+    MPNetTokenizerFast(str(folder / "vocab.txt"), model_max_length=128).save_pretrained(folder)
     return str(folder)
 
 

@@ -1,5 +1,5 @@
 """The tiny encoder and pipeline of the engines' tests."""
 
-from tests.engines.conftest import overrides, single_precision, tiny_bert, trained
+from tests.engines.conftest import overrides, single_precision, tiny_bert, tiny_mpnet, trained
 
-__all__ = ["overrides", "single_precision", "tiny_bert", "trained"]
+__all__ = ["overrides", "single_precision", "tiny_bert", "tiny_mpnet", "trained"]

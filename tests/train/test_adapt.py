@@ -3,22 +3,47 @@
 import json
 from pathlib import Path
 
+import pytest
 import spacy
-from transformers import AutoModel
+import torch
+from transformers import AutoModel, DistilBertConfig, DistilBertForMaskedLM
 from typer.testing import CliRunner
 
 from kiwi_spacy.cli import app
+from kiwi_spacy.errors import TrainingError
+from kiwi_spacy.train.adapt import adapt, prediction_head
+from kiwi_spacy.train.loop import train
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_adapt_writes_an_encoder_of_the_same_shape(tiny_bert: str, tmp_path: Path) -> None:
-    args = ["adapt", str(ROOT / "corpus" / "dev"), "--backbone", tiny_bert, "--output", str(tmp_path / "out"), "--epochs", "0.2"]
-    result = CliRunner().invoke(app, [*args, "--length", "64", "--batch-size", "4"])
+@pytest.mark.parametrize("precision", ["single", "bfloat16"])
+@pytest.mark.parametrize("encoder", ["tiny_bert", "tiny_mpnet"])
+def test_adapt_writes_an_encoder_of_the_same_shape(
+    encoder: str, precision: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    backbone = request.getfixturevalue(encoder)
+    args = ["adapt", str(ROOT / "corpus" / "dev"), "--backbone", backbone, "--output", str(tmp_path / "out"), "--epochs", "0.2"]
+    result = CliRunner().invoke(app, [*args, "--length", "64", "--batch-size", "4", "--precision", precision])
     assert result.exit_code == 0, result.output
-    before, after = (AutoModel.from_pretrained(path) for path in (tiny_bert, tmp_path / "out"))
-    assert after.config.hidden_size == before.config.hidden_size
+    before, after = (AutoModel.from_pretrained(path) for path in (backbone, tmp_path / "out"))
+    assert (after.config.model_type, after.config.hidden_size) == (before.config.model_type, before.config.hidden_size)
+    assert after.embeddings.word_embeddings.weight.dtype == torch.float32
     assert not (before.embeddings.word_embeddings.weight == after.embeddings.word_embeddings.weight).all()
+
+
+def test_an_adapted_mpnet_is_trained_and_loaded(tiny_mpnet: str, overrides: dict[str, object], tmp_path: Path) -> None:
+    adapt([ROOT / "corpus" / "dev"], tmp_path / "adapted", backbone=tiny_mpnet, epochs=0.1, length=64, batch_size=4)
+    settings = {**overrides, "paths.backbone": str(tmp_path / "adapted"), "training.max_steps": 1}
+    nlp = spacy.load(train(ROOT / "configs" / "bert.cfg", tmp_path / "trained", settings))
+    assert nlp.get_pipe("transformer").model.transformer.config.model_type == "mpnet"  # type: ignore[attr-defined]
+    assert len(nlp("No fever.")) == 3
+
+
+def test_adapt_refuses_an_encoder_whose_prediction_of_words_has_several_parts() -> None:
+    model = DistilBertForMaskedLM(DistilBertConfig(vocab_size=10, dim=8, n_layers=1, n_heads=1, hidden_dim=8))
+    with pytest.raises(TrainingError, match="'distilbert' cannot be adapted"):
+        prediction_head(model)
 
 
 def test_adapt_refuses_too_little_text(tiny_bert: str, tmp_path: Path) -> None:
