@@ -108,12 +108,12 @@ def _echo_summary(summary: "Summary") -> None:
 def show(
     note: Annotated[Path, typer.Argument(metavar="NOTE", help="A text file.")],
     pipeline: Pipeline,
-    html: Annotated[Path | None, typer.Option("--html", help="Write a page here rather than print a table.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page here rather than print tables.")] = None,
     device: OnDevice = Device.cpu,
 ) -> None:
     """Show what a pipeline finds in one note."""
     with one_line():
-        from ..show import render_html, summary_table
+        from ..show import fact_tables, render_html, summary_table
 
         nlp = load_pipeline(pipeline, device)
         with without_text():
@@ -123,7 +123,7 @@ def show(
                 raise KiwiError(f"{note}: not UTF-8 at byte {error.start}. Convert the file to UTF-8.") from None
             nlp.max_length = max(nlp.max_length, len(text))
             doc = nlp(text)
-            table = "" if html else summary_table(doc)
+            table = "" if html else f"{summary_table(doc)}\n\n{fact_tables(doc._.facts)}"
             if html:
                 html.parent.mkdir(parents=True, exist_ok=True)
                 html.write_text(render_html(doc, title=note.stem), encoding="utf-8")

@@ -36,3 +36,23 @@ def displacy_spans(doc: Doc, schema: Schema | None = None) -> str | None:
         doc.spans[MODIFIERS] = []
     html: str | None = displacy.render(doc, style="span", options=displacy_options(schema))
     return html
+
+
+def displacy_facts(doc: Doc, schema: Schema | None = None) -> dict[str, Any]:
+    """Return the entities as data for displaCy's style "ent", with the status in the label where it is not "present".
+
+        facts = displacy_facts(doc)
+        displacy.render(facts, style="ent", manual=True, options=facts["options"])
+
+    RETURNS (dict[str, Any]): `text`; `ents` with start, end (characters, half-open) and label; `title`; `options` with colours.
+    """
+    colours = (schema or load_schema()).colours
+    ents, shown = [], {}
+    for fact in doc._.facts:
+        said = [fact.status.summary] if fact.status.summary != "present" else []
+        said += [fact.status.relative] if fact.status.relative else []
+        label = " ".join([fact.type.upper(), *said])
+        ents.append({"start": fact.start_char, "end": fact.end_char, "label": label})
+        if fact.type in colours:
+            shown[label.upper()] = colours[fact.type]  # displaCy looks for its colours in capitals
+    return {"text": doc.text, "ents": ents, "title": None, "options": {"colors": shown}}

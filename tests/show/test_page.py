@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 import spacy
+from spacy import displacy
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
@@ -13,6 +14,7 @@ from kiwi_spacy.contract import set_modifiers, set_relations
 from kiwi_spacy.show import (
     displacy_colours,
     displacy_ents,
+    displacy_facts,
     displacy_options,
     displacy_spans,
     render_frame,
@@ -201,3 +203,13 @@ def test_render_html_can_be_written_whatever_the_title_holds(nlp: Language) -> N
     assert "<h1>a\ufffd\ufffdb</h1>" in page
     assert _note(page) == "fever\ufffd"
     page.encode("utf-8")
+
+
+def test_displacy_facts_names_the_status_and_keeps_the_colours(nlp: Language) -> None:
+    facts = displacy_facts(nlp("denies fever. mild cough"))
+    assert facts["ents"] == [
+        {"start": 7, "end": 12, "label": "PROBLEM absent"}, {"start": 19, "end": 24, "label": "PROBLEM"},
+    ]
+    page = displacy.render(facts, style="ent", manual=True, jupyter=False, options=facts["options"])
+    assert "PROBLEM absent" in page
+    assert page.count(displacy_colours()["PROBLEM"]) == 2
