@@ -38,17 +38,15 @@ from .values import (
 from .values.records import Record
 
 
-def _dose(words: str) -> Record | None:
-    return parse_dose(words) or parse_steps(words)
-
-
-def _strength(words: str) -> Record | None:
-    return parse_strength(words) or parse_steps(words)
+def _or_steps(read: Callable[[str], Record | None], words: str) -> Record | None:
+    """Return one amount, or the steps of a change such as "from 20 to 40 mg"."""
+    return read(words) or parse_steps(words)
 
 
 READERS: dict[str, Callable[..., Record | Result | None]] = {
-    "strength": _strength, "dose": _dose, "form": parse_form, "route": parse_route, "frequency": parse_frequency,
-    "duration": parse_duration, "time": parse_time, "result": parse_result, "reference": parse_reference,
+    "strength": partial(_or_steps, parse_strength), "dose": partial(_or_steps, parse_dose), "form": parse_form,
+    "route": parse_route, "frequency": parse_frequency, "duration": parse_duration, "time": parse_time, "result": parse_result,
+    "reference": parse_reference,
 }
 
 

@@ -1,8 +1,9 @@
 """Rules in YAML: reading the packaged file and a site's additions, and components that work by them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 import srsly
 import yaml
@@ -47,7 +48,7 @@ def word_list(where: str, words: Any) -> list[str]:
     return list(words)
 
 
-class RuleComponent(Generic[R]):
+class RuleComponent(ABC, Generic[R]):
     """A component that works by the packaged rules with a site's added.
 
     What the site added travels with the pipeline, so that its file need not; the packaged rules do not, so that a newer version
@@ -55,9 +56,9 @@ class RuleComponent(Generic[R]):
     """
 
     @classmethod
+    @abstractmethod
     def build(cls, added: Mapping[str, Any] | None, source: str) -> R:
         """Return the packaged rules with those of a site's file added; `source` stands in error messages."""
-        raise NotImplementedError
 
     def __init__(self, name: str, path: str | None = None) -> None:
         """Take the site's file at `path`, if there is one; of a saved pipeline it may be gone, as its content comes later."""
@@ -91,7 +92,7 @@ class RuleComponent(Generic[R]):
         """Return what the site added, as bytes."""
         return bytes(srsly.msgpack_dumps(self._saved()))
 
-    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> Self:
+    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> "RuleComponent[R]":
         """Take what `to_bytes` gave."""
         self._take(srsly.msgpack_loads(data)["added"], f"pipeline component '{self.name}'")
         return self
@@ -102,7 +103,7 @@ class RuleComponent(Generic[R]):
         folder.mkdir(parents=True, exist_ok=True)
         srsly.write_json(folder / "added.json", self._saved())
 
-    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> Self:
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "RuleComponent[R]":
         """Take what a folder holds that `to_disk` wrote."""
         self._take(srsly.read_json(Path(path) / "added.json")["added"], f"pipeline component '{self.name}'")
         return self

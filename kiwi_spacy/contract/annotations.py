@@ -242,12 +242,10 @@ def set_note_date(doc: Doc, value: date | str | None) -> None:
         doc.user_data.pop(NOTE_DATE, None)
         return
     try:
-        if isinstance(value, str):
-            value = datetime.fromisoformat(value.strip())
-        day = value.date() if isinstance(value, datetime) else date.fromisoformat(value.isoformat())
-    except (ValueError, AttributeError):
+        day = datetime.fromisoformat(value.strip()) if isinstance(value, str) else value
+        doc.user_data[NOTE_DATE] = date(day.year, day.month, day.day).isoformat()
+    except (ValueError, AttributeError, TypeError):
         raise KiwiError("A note's date must be a date, a datetime, or text such as 2026-03-04 or 2026-03-04T08:30.") from None
-    doc.user_data[NOTE_DATE] = day.isoformat()
 
 
 def register_extensions() -> None:
