@@ -3,13 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
 from ..errors import RulesError
-from .rules import read_rules, word_list
+from .rules import RuleFile, word_list
 from .sentences import split_words
 
 DEFAULT_PATH = Path(__file__).parent / "cues.yml"
@@ -99,24 +98,6 @@ class Cues:
     sides: frozenset[str]
 
 
-@lru_cache(maxsize=16)
-def load_cues(path: str | None = None) -> Cues:
-    """Return the packaged cues, with those of a site's file added.
-
-    RAISES (RulesError): The file cannot be read or contradicts itself; the message names the place.
-    """
-    data = read_rules(DEFAULT_PATH)
-    return cues_from_dict(data, str(DEFAULT_PATH)) if path is None else extended_cues(read_rules(Path(path)), path)
-
-
-def extended_cues(added: Mapping[str, Any], source: str) -> Cues:
-    """Return the packaged cues with the content of a site's file added; `source` stands in error messages.
-
-    RAISES (RulesError): It contradicts itself.
-    """
-    return cues_from_dict(_add(read_rules(DEFAULT_PATH), added, source), source)
-
-
 def _add(data: dict[str, Any], more: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Return the packaged rules with a site's added."""
     unknown = [str(key) for key in more if key not in _FILE_KEYS]
@@ -168,6 +149,10 @@ def cues_from_dict(data: Mapping[str, Any], source: str = "cues") -> Cues:
         frozenset((data.get("entities") or {}).get("use", ())), data.get("values") or {}, tuple(data.get("summary") or ()),
         people["relative"], people["stranger"], people["side"],
     )
+
+
+CUES = RuleFile(DEFAULT_PATH, _add, cues_from_dict)
+load_cues = CUES.load
 
 
 def _texts(where: str, words: Any) -> list[str]:

@@ -15,7 +15,7 @@ from spacy.tokens import Doc, Span
 from ..contract import count_problem, entity_modifiers, get_note_date, get_score
 from ..contract.facts import FACTS, Attribute, Fact, FactSection, get_facts, set_facts
 from ..contract.sections import SECTIONS, Section, get_sections, section_at, set_sections
-from .cues import Cues, extended_cues, load_cues
+from .cues import CUES, Cues, load_cues
 from .daily import amount_a_day
 from .marks import find_marks
 from .rules import RuleComponent
@@ -132,9 +132,7 @@ def create_facts(nlp: Language, name: str, cues: str | None, date_order: Literal
 class FactWriter(RuleComponent[Cues]):
     """Keep the facts of each Doc on it, by the packaged cues with a site's added, which travel with the pipeline."""
 
-    @classmethod
-    def build(cls, added: Mapping[str, Any] | None, source: str) -> Cues:
-        return load_cues() if added is None else extended_cues(added, source)
+    file = CUES
 
     def __init__(self, name: str, path: str | None = None, *, date_order: Order = "mdy") -> None:
         super().__init__(name, path)

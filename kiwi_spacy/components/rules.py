@@ -1,9 +1,9 @@
 """Rules in YAML: reading the packaged file and a site's additions, and components that work by them."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import srsly
 import yaml
@@ -48,17 +48,43 @@ def word_list(where: str, words: Any) -> list[str]:
     return list(words)
 
 
-class RuleComponent(ABC, Generic[R]):
-    """A component that works by the packaged rules with a site's added.
+class RuleFile(Generic[R]):
+    """A packaged file of rules, to which a site's file may add.
+
+    path (Path): The packaged file. join (Callable): (its content, what a site adds, the site's file for errors) > both as one.
+    parse (Callable): (content, file for errors) > the rules. Both raise RulesError.
+    """
+
+    def __init__(
+        self, path: Path, join: Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, Any]],
+        parse: Callable[[Mapping[str, Any], str], R],
+    ) -> None:
+        self.path, self._join, self._parse = path, join, parse
+        self.load = lru_cache(maxsize=16)(self._load)
+
+    def _load(self, path: str | None = None) -> R:
+        """Return the packaged rules, with those of a site's file added.
+
+        RAISES (RulesError): The file cannot be read or contradicts itself; the message names the place.
+        """
+        return self._parse(read_rules(self.path), str(self.path)) if path is None else self.extended(read_rules(Path(path)), path)
+
+    def extended(self, added: Mapping[str, Any], source: str) -> R:
+        """Return the packaged rules with the content of a site's file added; `source` stands in error messages.
+
+        RAISES (RulesError): It contradicts itself.
+        """
+        return self._parse(self._join(read_rules(self.path), added, source), source)
+
+
+class RuleComponent(Generic[R]):
+    """A component that works by the packaged rules of its `file` with a site's added.
 
     What the site added travels with the pipeline, so that its file need not; the packaged rules do not, so that a newer version
     of this package brings its own.
     """
 
-    @classmethod
-    @abstractmethod
-    def build(cls, added: Mapping[str, Any] | None, source: str) -> R:
-        """Return the packaged rules with those of a site's file added; `source` stands in error messages."""
+    file: ClassVar[RuleFile[Any]]
 
     def __init__(self, name: str, path: str | None = None) -> None:
         """Take the site's file at `path`, if there is one; of a saved pipeline it may be gone, as its content comes later."""
@@ -70,7 +96,7 @@ class RuleComponent(ABC, Generic[R]):
             self._take(read_rules(Path(path)) if path is not None else None, str(path))
 
     def _take(self, added: dict[str, Any] | None, source: str) -> None:
-        self._rules = self.build(added, source)
+        self._rules = self.file.load() if added is None else self.file.extended(added, source)
         self._added = added
 
     @property

@@ -4,8 +4,6 @@ Titles stand in `sections.yml`; a site's file adds to them. Headings are found i
 before a colon, a dash or a full stop, in capitals, numbered, in markdown, and within a line ("PMH: gout. FH: none").
 """
 
-from collections.abc import Mapping
-from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -13,7 +11,7 @@ from spacy.tokens import Doc
 from ..contract.sections import Section, set_sections
 from .headings import Heading, find_headings
 from .rules import RuleComponent
-from .titles import Titles, extended_titles, load_titles
+from .titles import TITLES, Titles, load_titles
 
 
 def find_sections(text: str, titles: Titles | None = None) -> list[Section]:
@@ -66,9 +64,7 @@ def create_sections(nlp: Language, name: str, titles: str | None) -> "SectionFin
 class SectionFinder(RuleComponent[Titles]):
     """Set `doc._.sections` by the packaged titles with a site's added, which travel with the pipeline."""
 
-    @classmethod
-    def build(cls, added: Mapping[str, Any] | None, source: str) -> Titles:
-        return load_titles() if added is None else extended_titles(added, source)
+    file = TITLES
 
     def __call__(self, doc: Doc) -> Doc:
         """Set the Doc's sections; nothing else of it changes."""

@@ -3,12 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ..errors import RulesError
-from .rules import read_rules, word_list
+from .rules import RuleFile, word_list
 
 DEFAULT_PATH = Path(__file__).parent / "sections.yml"
 _SPEC_KEYS = ("loinc", "titles", "weak", "parts", "part", "examination")
@@ -49,24 +48,6 @@ def title_words(title: str) -> tuple[str, ...]:
     """
     plain = title.lower().replace("’", "'").replace(".", "").replace("&", " and ").replace("(es)", "es").replace("(s)", "s")
     return tuple(_WORD.findall(plain))
-
-
-@lru_cache(maxsize=16)
-def load_titles(path: str | None = None) -> Titles:
-    """Return the packaged titles, with those of a site's file added.
-
-    RAISES (RulesError): The file cannot be read or contradicts itself; the message names the place.
-    """
-    data = read_rules(DEFAULT_PATH)
-    return titles_from_dict(data, str(DEFAULT_PATH)) if path is None else extended_titles(read_rules(Path(path)), path)
-
-
-def extended_titles(added: Mapping[str, Any], source: str) -> Titles:
-    """Return the packaged titles with the content of a site's file added; `source` stands in error messages.
-
-    RAISES (RulesError): It contradicts itself.
-    """
-    return titles_from_dict(_add(read_rules(DEFAULT_PATH), added, source), source)
 
 
 def _add(data: dict[str, Any], more: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -117,6 +98,10 @@ def titles_from_dict(data: Mapping[str, Any], source: str = "titles") -> Titles:
             words[title_words(title)] = (key, title in weak)
     lists = {name: frozenset(word_list(f"{source}: {name}", data.get(name, []))) for name in _LIST_KEYS}
     return Titles(kinds, words, **lists)
+
+
+TITLES = RuleFile(DEFAULT_PATH, _add, titles_from_dict)
+load_titles = TITLES.load
 
 
 def look_up(title: str, titles: Titles, *, loose: bool) -> tuple[str, bool] | None:
