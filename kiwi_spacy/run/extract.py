@@ -28,6 +28,7 @@ Redo = Literal["changed", "all"]
 
 FACT_PIPES = ("kiwi_sections", "kiwi_facts")
 WITH_FACTS: tuple[Format, ...] = ("jsonl", "docbin", "csv")
+_WRITABLE = f"{', '.join(WITH_FACTS[:-1])} or {WITH_FACTS[-1]}"
 _LONE = re.compile("[\ud800-\udfff]")
 
 
@@ -87,7 +88,7 @@ def extract(
         raise KiwiError(f"batch_size is {batch_size}; it must be 1 or more.")
     output_of(format)
     if facts and format not in WITH_FACTS:
-        raise KiwiError(f"{format} cannot hold facts. Write them as {' or '.join(WITH_FACTS)}.")
+        raise KiwiError(f"{format} cannot hold facts. Write them as {_WRITABLE}.")
     plan = plan_notes(inputs, stdin if stdin is not None else sys.stdin.buffer, encoding)
     head = Head(pipeline_identity(nlp), Settings(format, dict(thresholds or {}), facts), "all" if redo == "all" else "")
     with open_folder(output, format, nlp.vocab, facts=facts) as folder, _finding(nlp, FACT_PIPES if facts else ()):
@@ -107,7 +108,7 @@ def _unwritten(nlp: Language, format: Format, facts: bool) -> str:
         return ""
     if format in WITH_FACTS:
         return f"The pipeline finds facts, and they are not written. To have their columns in {format}, say --facts."
-    return f"The pipeline finds facts, and {format} does not hold them. To keep them, write {' or '.join(WITH_FACTS)}."
+    return f"The pipeline finds facts, and {format} does not hold them. To keep them, write {_WRITABLE}."
 
 
 @contextmanager

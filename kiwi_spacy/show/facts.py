@@ -14,7 +14,7 @@ RESULTS = ("test", "result", "flag", "reference range", "time")
 def problem_list(facts: Iterable[Fact]) -> list[tuple[str, ...]]:
     """Return a row of `PROBLEMS` for each problem, in reading order."""
     return [
-        (flat(fact.text), _status(fact), flat(fact.section.title) if fact.section else "",
+        (flat(fact.text), status_words(fact), flat(fact.section.title) if fact.section else "",
          _words(fact, "severity", "bodyloc", "course", "temporal"), ", ".join(code.code for code in fact.codes))
         for fact in facts if fact.type == "problem"
     ]
@@ -23,7 +23,7 @@ def problem_list(facts: Iterable[Fact]) -> list[tuple[str, ...]]:
 def medication_list(facts: Iterable[Fact]) -> list[tuple[str, ...]]:
     """Return a row of `MEDICATIONS` for each drug, in reading order; a frequency with what it comes to, if it was read."""
     return [
-        (flat(fact.text), _status(fact), *(_words(fact, label) for label in ("strength", "dosage", "form", "route")),
+        (flat(fact.text), status_words(fact), *(_words(fact, label) for label in ("strength", "dosage", "form", "route")),
          "; ".join(map(_frequency, fact.attributes.get("frequency", ()))), _words(fact, "duration"))
         for fact in facts if fact.type == "drug"
     ]
@@ -47,7 +47,8 @@ def fact_tables(facts: Sequence[Fact]) -> str:
     return "\n\n".join(f"{name}\n\n{aligned([heads, *rows]) if rows else 'none found'}" for name, heads, rows in lists)
 
 
-def _status(fact: Fact) -> str:
+def status_words(fact: Fact) -> str:
+    """Return the status in a word, and whose it is: "family (father)"."""
     relative = fact.status.relative
     return f"{fact.status.summary} ({relative})" if relative else fact.status.summary
 

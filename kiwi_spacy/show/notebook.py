@@ -7,6 +7,7 @@ from spacy.tokens import Doc
 
 from ..contract import MODIFIERS
 from ..schema import Schema, load_schema
+from .facts import status_words
 
 
 def displacy_colours() -> dict[str, str]:
@@ -49,9 +50,8 @@ def displacy_facts(doc: Doc, schema: Schema | None = None) -> dict[str, Any]:
     colours = (schema or load_schema()).colours
     ents, shown = [], {}
     for fact in doc._.facts:
-        said = [fact.status.summary] if fact.status.summary != "present" else []
-        said += [fact.status.relative] if fact.status.relative else []
-        label = " ".join([fact.type.upper(), *said])
+        said = status_words(fact)
+        label = fact.type.upper() if said == "present" else f"{fact.type.upper()} {said}"
         ents.append({"start": fact.start_char, "end": fact.end_char, "label": label})
         if fact.type in colours:
             shown[label.upper()] = colours[fact.type]  # displaCy looks for its colours in capitals

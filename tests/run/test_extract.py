@@ -502,7 +502,7 @@ def test_csv_that_was_killed_while_it_gained_facts_ends_as_one_that_was_not(
 
 
 @pytest.mark.parametrize("format, said", [
-    ("brat", "The pipeline finds facts, and brat does not hold them. To keep them, write jsonl or docbin or csv."),
+    ("brat", "The pipeline finds facts, and brat does not hold them. To keep them, write jsonl, docbin or csv."),
     ("csv", "The pipeline finds facts, and they are not written. To have their columns in csv, say --facts."),
     ("jsonl", ""),
     ("docbin", ""),

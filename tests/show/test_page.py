@@ -210,6 +210,8 @@ def test_displacy_facts_names_the_status_and_keeps_the_colours(nlp: Language) ->
     assert facts["ents"] == [
         {"start": 7, "end": 12, "label": "PROBLEM absent"}, {"start": 19, "end": 24, "label": "PROBLEM"},
     ]
+    mother = displacy_facts(nlp("mother has fever"))
+    assert [ent["label"] for ent in mother["ents"]] == ["PROBLEM family (mother)"]
     page = displacy.render(facts, style="ent", manual=True, jupyter=False, options=facts["options"])
     assert "PROBLEM absent" in page
     assert page.count(displacy_colours()["PROBLEM"]) == 2
