@@ -31,7 +31,7 @@ def said(act):
 
 """
 LLAMA = "spacy_llm peft gguf accelerate"
-ALL = f"{LLAMA} torch transformers spacy_transformers matplotlib rapidfuzz platformdirs cassis"
+ALL = f"{LLAMA} torch transformers spacy_transformers matplotlib rapidfuzz platformdirs cassis pyarrow"
 
 
 def run_without(missing: str, code: str) -> dict[str, str]:
@@ -65,6 +65,7 @@ print(json.dumps({
     "llama": said(lambda: nlp.add_pipe("kiwi_llm")),
     "codes": said(lambda: nlp.add_pipe("kiwi_codes")),
     "study": said(lambda: __import__("kiwi_spacy.study.comparison.report")),
+    "tables": said(lambda: __import__("kiwi_spacy.tables")),
     "training": said(lambda: __import__("kiwi_spacy.train.loop")),
     "torch": str(sorted(name for name in ("torch", "transformers") if sys.modules.get(name))),
 }))
@@ -76,6 +77,7 @@ print(json.dumps({
         "llama": "MissingExtraError: peft is not installed. Run: pip install 'kiwi-spacy[llama]'",
         "codes": "MissingExtraError: platformdirs is not installed. Run: pip install 'kiwi-spacy[codes]'",
         "study": "MissingExtraError: matplotlib is not installed. Run: pip install 'kiwi-spacy[study]'",
+        "tables": "MissingExtraError: pyarrow is not installed. Run: pip install 'kiwi-spacy[tables]'",
         "training": "MissingExtraError: torch is not installed. Run: pip install 'kiwi-spacy[bert]'",
         "torch": "[]",
     }

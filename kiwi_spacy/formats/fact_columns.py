@@ -14,7 +14,7 @@ NUMBER = ("number", "unit", "comparator", "interpretation")
 FACT_COLUMNS = (
     *(f"status_{axis}" for axis in STATUS), *(f"section_{part}" for part in SECTION),
     "code_system", "code", "code_name", "code_score", "codes",
-    *(f"value_{part}" for part in NUMBER), "value",
+    *(f"value_{part}" for part in NUMBER), "value", "daily",
 )
 
 # A range, a ratio and a concentration are more than one number: they stand in the JSON alone, so that no one reads half of them.
@@ -38,6 +38,7 @@ def fact_cells(fact: Fact | None, attribute: Attribute | None) -> list[Any]:
         *(getattr(best, key) if best else None for key in CODE),
         _json(codes) if codes else None,
         *_value_cells(attribute.value if attribute else None),
+        None if fact.daily is None else _json(fact.daily),
     ]
 
 

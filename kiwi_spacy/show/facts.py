@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..contract.facts import Attribute, Fact
-from .words import aligned, flat
+from ..contract.views import DRUG, PROBLEM, flat, results_of, words
+from .words import aligned
 
 PROBLEMS = ("problem", "status", "section", "where and how", "codes")
 MEDICATIONS = ("drug", "status", "strength", "dose", "form", "route", "frequency", "duration")
@@ -15,17 +16,17 @@ def problem_list(facts: Iterable[Fact]) -> list[tuple[str, ...]]:
     """Return a row of `PROBLEMS` for each problem, in reading order."""
     return [
         (flat(fact.text), status_words(fact), flat(fact.section.title) if fact.section else "",
-         _words(fact, "severity", "bodyloc", "course", "temporal"), ", ".join(code.code for code in fact.codes))
-        for fact in facts if fact.type == "problem"
+         words(fact, "severity", "bodyloc", "course", "temporal"), ", ".join(code.code for code in fact.codes))
+        for fact in facts if fact.type == PROBLEM
     ]
 
 
 def medication_list(facts: Iterable[Fact]) -> list[tuple[str, ...]]:
     """Return a row of `MEDICATIONS` for each drug, in reading order; a frequency with what it comes to, if it was read."""
     return [
-        (flat(fact.text), status_words(fact), *(_words(fact, label) for label in ("strength", "dosage", "form", "route")),
-         "; ".join(map(_frequency, fact.attributes.get("frequency", ()))), _words(fact, "duration"))
-        for fact in facts if fact.type == "drug"
+        (flat(fact.text), status_words(fact), *(words(fact, label) for label in ("strength", "dosage", "form", "route")),
+         "; ".join(map(_frequency, fact.attributes.get("frequency", ()))), words(fact, "duration"))
+        for fact in facts if fact.type == DRUG
     ]
 
 
@@ -33,8 +34,8 @@ def result_table(facts: Iterable[Fact]) -> list[tuple[str, ...]]:
     """Return a row of `RESULTS` for each result of a test, in reading order; tests without a result are left out."""
     return [
         (flat(fact.text), _result(found), str((found.value or {}).get("interpretation", "")),
-         _words(fact, "reference_range"), _words(fact, "temporal"))
-        for fact in facts if fact.type == "test" for found in fact.attributes.get("labvalue", ())
+         words(fact, "reference_range"), words(fact, "temporal"))
+        for fact in facts for found in results_of(fact)
     ]
 
 
@@ -51,10 +52,6 @@ def status_words(fact: Fact) -> str:
     """Return the status in a word, and whose it is: "family (father)"."""
     relative = fact.status.relative
     return f"{fact.status.summary} ({relative})" if relative else fact.status.summary
-
-
-def _words(fact: Fact, *labels: str) -> str:
-    return "; ".join(flat(found.text) for label in labels for found in fact.attributes.get(label, ()))
 
 
 def _frequency(found: Attribute) -> str:

@@ -13,8 +13,9 @@ from pathlib import Path
 from spacy.tokens import Doc, Span
 
 from ..contract import get_modifiers, get_provenance, get_relations, get_score, span_key
+from ..contract.views import flat
 from ..schema import Schema, load_schema
-from .words import described, flags, flat
+from .words import described, flags
 
 _GREY = "#cccccc"
 _TEXT = 20  # px: a line of the note without what stands above and below it

@@ -6,16 +6,8 @@ from spacy.tokens import Doc, Span
 
 from ..contract import entity_modifiers
 from ..contract.annotations import is_said
+from ..contract.views import flat
 from ..schema import ROLES
-
-
-def flat(text: str) -> str:
-    """Return text on one line.
-
-    >>> flat("chest\\n  pain")
-    'chest pain'
-    """
-    return " ".join(text.split())
 
 
 def flags(ent: Span) -> list[str]:
