@@ -4,6 +4,7 @@
     doc._.facts      list[Fact]; of a Doc on which the pipe has not run, they are derived when asked for
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import partial
@@ -50,6 +51,9 @@ READERS: dict[str, Callable[..., Record | Result | None]] = {
 }
 
 
+_ENDS = re.compile(r"\.\s|\n")  # of a sentence or a line
+
+
 def derive_facts(doc: Doc, *, cues: Cues | None = None, date_order: Order = "mdy") -> list[Fact]:
     """Return the facts of a Doc's entities, in reading order; the Doc stays as it is.
 
@@ -91,13 +95,39 @@ def _read(
     if reader is None:
         return None
     if reader == "result":  # "2 L" is low or two litres, by the test; a range decides what is high
-        ranges = [other.text for name, others in linked.items() if cues.readers.get(name) == "reference" for other in others]
-        value = READERS[reader](span.text, test=ent.text, reference=ranges[0] if len(ranges) == 1 else "")
+        value = READERS[reader](span.text, test=ent.text, reference=_range_of(span, linked, cues))
     elif reader == "time":
         value = parse_time(span.text, anchor=day, order=order)
     else:
         value = READERS[reader](span.text)
     return value.to_dict() if value is not None else None
+
+
+def _between(one: Span, other: Span) -> str:
+    first, last = sorted((one, other), key=lambda span: span.start_char)
+    return str(first.doc.text[first.end_char : last.start_char])
+
+
+def _range_of(value: Span, linked: Mapping[str, Sequence[Span]], cues: Cues) -> str:
+    """Return the words of the reference range that a result is judged by, "" where none is its own.
+
+    One range serves the one result of a test, and of several results those in its sentence and line. Of several ranges there it
+    is the first behind the result, with no other result between: "K 5.9 (3.5-5.1), 4.1 (3.4-5.0)".
+    """
+    of_kind = {
+        kind: [span for label, spans in linked.items() if cues.readers.get(label) == kind for span in spans]
+        for kind in ("reference", "result")
+    }
+    if len(of_kind["result"]) == len(of_kind["reference"]) == 1:
+        return str(of_kind["reference"][0].text)
+    near = [each for each in of_kind["reference"] if not _ENDS.search(_between(each, value))]
+    if len(near) > 1:
+        behind = [each for each in near if each.start_char >= value.end_char][:1]
+        near = [
+            each for each in behind
+            if not any(value.end_char <= other.start_char < each.start_char for other in of_kind["result"])
+        ]
+    return str(near[0].text) if near else ""
 
 
 def _place(section: Section | None) -> FactSection | None:

@@ -67,6 +67,31 @@ def test_facts_are_derived_when_asked_for_and_kept_where_the_pipe_ran(nlp: Langu
     assert [section.key for section in doc._.sections] == ["medications", "family_history"]
 
 
+@pytest.mark.parametrize(
+    ("text", "results", "ranges", "found"),
+    [
+        pytest.param("K 5.9 (3.5-5.1), then 5.3.", ["5.9", "5.3"], ["3.5-5.1"], ["H", "H"], id="one range for its sentence"),
+        pytest.param("K 5.9 (3.5-5.1). Father had MI at 52.", ["5.9", "52"], ["3.5-5.1"], ["H", None], id="next sentence"),
+        pytest.param("K 5.9\nnormal 3.5-5.1", ["5.9"], ["3.5-5.1"], ["H"], id="the only one of the only result"),
+        pytest.param("K 5.2 (3.5-5.1), 5.2 (3.5-5.3)", ["5.2", "5.2"], ["3.5-5.1", "3.5-5.3"], ["H", "N"], id="each its own"),
+        pytest.param("K 5.2, 5.0 (3.5-5.1) (3.5-5.3)", ["5.2", "5.0"], ["3.5-5.1", "3.5-5.3"], [None, "N"], id="unclear"),
+    ],
+)
+def test_a_result_is_judged_by_the_range_that_is_its_own(
+    nlp: Language, text: str, results: list[str], ranges: list[str], found: list[str | None]
+) -> None:
+    spans, end = [("K", 0, 1, "test")], 1
+    for label, group in (("labvalue", results), ("reference_range", ranges)):
+        end = 1
+        for words in group:
+            start = text.index(words, end)
+            end = start + len(words)
+            spans.append((f"{label} {start}", start, end, label))
+    made = fill_doc(nlp.make_doc(text), spans, [("K", name, 1.0) for name, *_ in spans[1:]], load_schema())
+    values = [each.value for each in derive_facts(made)[0].attributes["labvalue"]]
+    assert [value.get("interpretation") for value in values] == found
+
+
 def test_relative_times_count_from_the_notes_date(nlp: Language) -> None:
     made = nlp.make_doc("gout since 3 days ago, 3/4/21")
     spans = [("gout", 0, 4, "problem"), ("ago", 11, 21, "temporal"), ("day", 23, 29, "temporal")]
