@@ -149,6 +149,8 @@ def _by_modifiers(
                     evidence = _evidence(sharper[0])
                 elif axis == "experiencer":
                     evidence = _who(evidence, span, cues)
+                elif sharper:  # "r/o" and "likely" are both doubt, of which OMOP wants to know the kind
+                    evidence = replace(evidence, rule=sharper[0].rule.id)
                 distance = max(0, ent.start_char - span.end_char, span.start_char - ent.end_char)
                 found.append((distance, evidence, bool(sharper)))
     yield from (evidence for _, evidence, _ in sorted(found, key=lambda each: (each[0], each[1].start_char)))

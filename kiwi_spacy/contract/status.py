@@ -15,7 +15,8 @@ Source = Literal["modifier", "cue", "section"]
 class Evidence:
     """One reason: `value` on `axis`, by the words at [start_char, end_char) of the note.
 
-    `rule` is the id of the cue's rule, the role of the trained modifier, or the key of the section, whose heading the words are.
+    `rule` is the id of the cue's rule, also where the words of a trained modifier are such a cue; else the modifier's role, or
+    the key of the section, whose heading the words are.
     """
 
     axis: str

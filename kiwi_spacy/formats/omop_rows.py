@@ -11,6 +11,8 @@ from ..errors import KiwiError
 from .omop_modifiers import write_modifiers
 
 WIDTH = 250  # characters of snippet, lexical_variant and nlp_system
+# Rules of `cues.yml` by which an entity is possible, but not believed.
+HARDLY = frozenset({"rule_out", "rule_out_after", "unlikely", "unlikely_after", "unlikely_answer"})
 
 
 @dataclass(frozen=True)
@@ -81,16 +83,18 @@ def make_row(
 
 
 def term_exists(status: Status) -> str:
-    """Return "N" where the entity is not the patient's: absent, somebody else's, or under a condition; else "Y".
+    """Return "N" where the entity is not the patient's: absent, somebody else's, under a condition, or to be ruled out; else "Y".
 
-    OMOP's rule names these. A drug that is planned, or to which the patient is allergic, is "N" too: nobody has taken it. What is
-    merely possible is "Y", as the rule asks for very low certainty; `certainty=possible` stands in `term_modifiers`.
+    OMOP's rule names these. What is merely possible is "Y", what is unlikely is "N", as the rule asks for very low certainty;
+    `certainty=possible` stands in `term_modifiers`. A drug that is planned, or to which the patient is allergic, is "N" too:
+    nobody has taken it.
 
     >>> term_exists(Status(experiencer="family")), term_exists(Status(certainty="possible"))
     ('N', 'Y')
     """
+    hardly = any(why.axis == "certainty" and why.rule in HARDLY for why in status.evidence)
     is_not = (
-        status.certainty == "absent" or status.experiencer != "patient" or status.condition is not None
+        status.certainty == "absent" or status.experiencer != "patient" or status.condition is not None or hardly
         or status.use in ("planned", "refused", "allergy")
     )
     return "N" if is_not else "Y"

@@ -100,6 +100,24 @@ def test_what_is_overruled_is_recorded(nlp: Language) -> None:
     assert found.conflicts == ()
 
 
+@pytest.mark.parametrize("links", [[], ["uncertain"]], ids=["by the cue", "by the model"])
+@pytest.mark.parametrize(
+    ("text", "cue", "rule"),
+    [
+        ("R/O gout.", "R/O", "rule_out"), ("Gout must be ruled out.", "must be ruled out", "rule_out_after"),
+        ("Low suspicion for gout.", "Low suspicion for", "unlikely"), ("Gout is unlikely.", "unlikely", "unlikely_after"),
+        ("Likely gout.", "Likely", "doubt"), ("Gout cannot be excluded.", "cannot be excluded", "not_excluded_after"),
+    ],
+    ids=lambda each: each if each.count("_") else None,
+)
+def test_evidence_tells_the_kinds_of_doubt_apart(nlp: Language, text: str, cue: str, rule: str, links: list[str]) -> None:
+    words = "Gout" if "Gout" in text else "gout"
+    found = status(nlp, text, words, links=[(cue, label) for label in links])
+    assert (found.certainty, found.evidence[0].source, found.evidence[0].rule) == (
+        "possible", "modifier" if links else "cue", rule
+    )
+
+
 def test_a_cue_that_the_model_has_linked_elsewhere_does_not_reach_further(nlp: Language) -> None:
     entities = {"masses": "problem", "dilated bladder": "problem"}
     text = "There were no masses, dilated bladder."

@@ -4,12 +4,14 @@ from dataclasses import asdict
 from datetime import date, datetime
 
 import pytest
+import yaml
 
+from kiwi_spacy.components.cues import DEFAULT_PATH
 from kiwi_spacy.contract.facts import Attribute, Code, Fact, FactSection
-from kiwi_spacy.contract.status import Status
+from kiwi_spacy.contract.status import Evidence, Status
 from kiwi_spacy.errors import KiwiError
 from kiwi_spacy.formats.omop_modifiers import read_modifiers
-from kiwi_spacy.formats.omop_rows import Lost, make_row, make_snippet, term_exists, term_temporal
+from kiwi_spacy.formats.omop_rows import HARDLY, Lost, make_row, make_snippet, term_exists, term_temporal
 
 NOON = datetime(2026, 3, 2, 12)
 
@@ -52,6 +54,19 @@ def test_make_row_fills_every_column():
 )
 def test_term_exists(status, said):
     assert term_exists(status) == said
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"), [*((rule, "N") for rule in sorted(HARDLY)), ("doubt", "Y"), ("uncertain", "Y")], ids=str
+)
+def test_term_exists_asks_why_an_entity_is_possible(rule, said):
+    why = Evidence("certainty", "possible", "cue", 0, 3, rule)
+    assert term_exists(Status(certainty="possible", evidence=(why,))) == said
+
+
+def test_hardly_names_rules_of_the_cues():
+    rules = yaml.safe_load(DEFAULT_PATH.read_text(encoding="utf-8"))["rules"]
+    assert {rule["id"]: rule["value"] for rule in rules if rule["id"] in HARDLY} == dict.fromkeys(HARDLY, "possible")
 
 
 @pytest.mark.parametrize(
