@@ -19,7 +19,7 @@ coverage: .venv/run .venv/dev
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
 
 lint: .venv/dev
-	$(BIN)/ruff check kiwi_spacy examples recipes tests benchmarks
+	$(BIN)/ruff check kiwi_spacy kiwi_command.py examples recipes tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -1,11 +1,7 @@
 """Clinical information extraction as spaCy pipelines: entities, their modifiers, and the links between them."""
 
-from .components.facts import register_fact_extensions
-from .contract import Relation, get_modifiers, get_relations, merge_docs, register_extensions, split_doc
-from .contract.facts import Fact
-from .contract.sections import Section, register_section_extensions
-from .errors import KiwiError
-from .schema import Schema, load_schema
+import sys
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.7.0"
 __all__ = [
@@ -13,6 +9,25 @@ __all__ = [
     "split_doc",
 ]
 
-register_extensions()
-register_section_extensions()
-register_fact_extensions()
+# The command answers --help without spaCy. What it does with Docs imports `contract`, which registers the extensions.
+if TYPE_CHECKING or "kiwi_command" not in sys.modules:
+    from .public import (
+        Fact,
+        KiwiError,
+        Relation,
+        Schema,
+        Section,
+        get_modifiers,
+        get_relations,
+        load_schema,
+        merge_docs,
+        split_doc,
+    )
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from . import public
+
+        return getattr(public, name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

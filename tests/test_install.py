@@ -23,7 +23,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the sdist, and the wheel built of it, as CI and a user make them."""
     source = tmp_path_factory.mktemp("source")
     shutil.copytree(PACKAGE, source / "kiwi_spacy", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "kiwi_command.py"):
         shutil.copy(ROOT / name, source / name)
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(source / "dist"), str(source)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -35,7 +35,7 @@ def test_sdist_and_wheel_hold_every_file_of_the_package(built: Path) -> None:
     files = {
         path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
-    }
+    } | {"kiwi_command.py"}
     (sdist,), (wheel,) = built.glob("*.tar.gz"), built.glob("*.whl")
     with tarfile.open(sdist) as archive:
         packed = {name.partition("/")[2] for name in archive.getnames()}

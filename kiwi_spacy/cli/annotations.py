@@ -2,24 +2,38 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from ..formats.registry import FORMATS, describe
 from .common import SchemaFile, TextDir, app, one_line, without_text
 
-_READ = ", ".join(format.name for format in FORMATS.values() if format.read)
-_WRITTEN = ", ".join(format.name for format in FORMATS.values() if format.encode)
+
+class NamesFormats(TyperCommand):
+    """A command whose help names the formats. They are looked up when it is asked for, as their modules import spaCy."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # of the click that typer brings
+        """Write the help, with the formats in place of {read} and {written} and a line each at its end."""
+        from ..formats.registry import FORMATS, describe
+
+        read = ", ".join(format.name for format in FORMATS.values() if format.read)
+        written = ", ".join(format.name for format in FORMATS.values() if format.encode)
+        for option in self.params:
+            text = getattr(option, "help", None)
+            if text:
+                option.help = text.replace("{read}", read).replace("{written}", written)  # type: ignore[attr-defined]
+        self.epilog = describe().replace("\n", "\n\n")
+        super().format_help(ctx, formatter)
 
 
-@app.command(epilog=describe().replace("\n", "\n\n"))
+@app.command(cls=NamesFormats)
 def convert(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A folder or a file.")],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="A folder (brat, inception) or a file (the others).")],
-    to: Annotated[str, typer.Option("--to", help=f"What OUTPUT becomes: {_WRITTEN}.")],
+    to: Annotated[str, typer.Option("--to", help="What OUTPUT becomes: {written}.")],
     from_: Annotated[
-        str | None, typer.Option("--from", help=f"What INPUT is: {_READ}; recognised by default.")
+        str | None, typer.Option("--from", help="What INPUT is: {read}; recognised by default.")
     ] = None,
     text_dir: TextDir = None,
     schema: SchemaFile = None,

@@ -139,10 +139,8 @@ def facts_of(doc: Doc) -> list[Fact]:
     return get_facts(doc) if FACTS in doc.user_data else derive_facts(doc)
 
 
-def register_fact_extensions() -> None:
-    """Add `doc._.facts`, unless another import has done so."""
-    if not Doc.has_extension("facts"):
-        Doc.set_extension("facts", getter=facts_of)
+if not Doc.has_extension("facts"):
+    Doc.set_extension("facts", getter=facts_of)
 
 
 @Language.factory(

@@ -33,6 +33,7 @@ from .annotations import (
 from .layers import LAYERS, Layer, Part
 from .parts import merge_docs, split_doc
 from .remarks import Remark, RemarkKind, get_remarks, set_remarks
+from .sections import register_section_extensions
 
 __all__ = [
     "FAILURES", "LAYERS", "MODIFIERS", "NOTE", "NOTE_DATE", "Failure", "Layer", "Part", "Relation", "Remark", "RemarkKind",
@@ -41,3 +42,6 @@ __all__ = [
     "register_extensions", "role_labels", "rows_of", "set_failures", "set_modifiers", "set_note_date", "set_provenance",
     "set_relations", "set_remarks", "set_scores", "span_key", "split_doc",
 ]
+
+register_extensions()  # whoever imports anything that knows Docs finds `doc._.relations` and the rest
+register_section_extensions()

@@ -10,7 +10,6 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from kiwi_spacy import register_extensions
 from kiwi_spacy.components.cues import cues_from_dict, load_cues
 from kiwi_spacy.components.marks import find_marks
 from kiwi_spacy.components.sentences import split_words
@@ -20,7 +19,6 @@ from kiwi_spacy.errors import RulesError
 from kiwi_spacy.formats.docs import fill_doc
 from kiwi_spacy.schema import load_schema
 
-register_extensions()
 SHARED = os.environ.get("KIWI_SHARED")
 LINES = [
     line.split("\t")
