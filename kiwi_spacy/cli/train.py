@@ -73,13 +73,19 @@ def package(
     version: Annotated[str, typer.Option("--version", help="Its version, such as 1.0.0.")],
     card: Annotated[Path | None, typer.Option("--card", help="A Markdown file that becomes its README.")] = None,
     author: Annotated[str, typer.Option("--author", help="Who made it.")] = "",
+    facts: Annotated[
+        bool, typer.Option("--facts/--no-facts", help="Add kiwi_sections and kiwi_facts where the pipeline lacks them.")
+    ] = True,
+    eight_bits: Annotated[
+        bool, typer.Option("--eight-bits", help="Keep the bert engine's encoder in eight bits a weight: half of the size.")
+    ] = False,
 ) -> None:
     """Build the wheel of a trained pipeline, which pip installs anywhere; no path of this machine is in it."""
     with one_line():
         from ..train.package import package as run
 
         with without_text():
-            wheel = run(trained, name, version, output, card=card, author=author)
+            wheel = run(trained, name, version, output, card=card, author=author, facts=facts, eight_bits=eight_bits)
     typer.echo(f"{wheel}: {wheel.stat().st_size / 1e6:.1f} MB")
 
 

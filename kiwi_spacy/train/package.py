@@ -17,6 +17,7 @@ from ..errors import TrainingError
 from ..formats.corpus import own_schema
 from .base import load_base
 from .identity import schema_digest
+from .weights import write_halved
 
 # Weights that come as packages: their short name in a config > the name that they are known by, and their licence.
 _KNOWN = {"minilm": ("all-MiniLM-L6-v2", "Apache-2.0"), "smollm2": ("SmolLM2-135M-Instruct", "Apache-2.0")}
@@ -26,19 +27,26 @@ _NAMES = ("backbone", "base", "name")  # settings that name weights: the last pa
 
 
 def package(
-    trained: Path, name: str, version: str, output: Path, *, card: Path | None = None, author: str = "",
+    trained: Path, name: str, version: str, output: Path, *, card: Path | None = None, author: str = "", facts: bool = True,
+    eight_bits: bool = False,
 ) -> Path:
     """Write the wheel `en_NAME-VERSION` into `output` and return its path; nothing is fetched.
 
     No setting of what is packaged holds a path of this machine: weights and schema are in the wheel, corpora are not.
 
     trained (Path): The pipeline's folder. card (Path | None): A Markdown file that becomes the package's README.
+    facts (bool): Sections and facts are added where the pipeline lacks them.
+    eight_bits (bool): The encoder of the bert engine takes eight bits a weight, half of its room, with a scale a row.
     RAISES (TrainingError): The pipeline cannot be loaded, its schema would not travel, or no wheel can be built here.
     """
     nlp = load_base(str(trained))
+    added = add_facts(nlp) if facts else []
     with tempfile.TemporaryDirectory() as folder:
         copied = Path(folder) / "pipeline"
-        shutil.copytree(trained, copied)
+        if added or eight_bits:
+            write_halved(nlp, copied, eight_bits=eight_bits)
+        else:
+            shutil.copytree(trained, copied)
         meta = {
             **nlp.meta, "name": name, "version": version, "author": author or nlp.meta.get("author", ""),
             "description": f"Clinical entities, modifiers and links; kiwi_spacy {__version__}", "license": _licence(nlp),
@@ -63,6 +71,15 @@ def package(
         last = next(iter(done.stderr.strip().splitlines()[-1:]), "")
         raise TrainingError(f"pip could not build the wheel: {last} Run: pip install 'kiwi-spacy[package]'")
     return next(output.glob(f"{meta['lang']}_{name}-{version}-*.whl"))
+
+
+def add_facts(nlp: Language) -> list[str]:
+    """Add sections and facts to a pipeline that lacks them, before what cleans its Docs; return what was added."""
+    missing = [name for name in ("kiwi_sections", "kiwi_facts") if name not in nlp.pipe_names]
+    last = {"before": "doc_cleaner"} if "doc_cleaner" in nlp.pipe_names else {}
+    for name in missing:
+        nlp.add_pipe(name, **last)  # type: ignore[arg-type]
+    return missing
 
 
 def without_paths(block: dict[str, Any]) -> None:

@@ -16,6 +16,8 @@ from weasel.util.config import load_project_config
 from kiwi_spacy import get_relations
 from kiwi_spacy.errors import TrainingError
 from kiwi_spacy.train.loop import train
+from kiwi_spacy.train.package import package
+from kiwi_spacy.train.weights import weights_hash
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "corpus" / "dev" / "icu-05.txt").read_text(encoding="utf-8")
@@ -50,6 +52,33 @@ def test_wheel_of_a_trained_pipeline_gives_the_same_without_its_backbone(
     )
     doc = tiny_nlp(TEXT)
     assert done.stdout.strip() == f"{[r.key for r in get_relations(doc)]} {doc.ents} en_tiny_kiwi 1.2.3"
+
+
+def test_a_wheel_in_eight_bits_is_smaller_holds_facts_and_says_which_weights_it_has(trained: Path, tmp_path: Path) -> None:
+    wheels = [
+        package(trained, name, "1.0.0", tmp_path, eight_bits=eight_bits, facts=eight_bits)
+        for name, eight_bits in (("tiny_half", False), ("tiny_eight", True))
+    ]
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(tmp_path / "site")
+    half, eight = (next((tmp_path / "site" / f"en_tiny_{name}").glob("en_tiny_*")) for name in ("half", "eight"))
+    sizes = [(path / "transformer" / "model").stat().st_size for path in (half, eight)]
+    assert sizes[1] < sizes[0]  # most of this tiny one is its tokenizer
+    loaded = spacy.load(eight)
+    assert loaded.pipe_names[-3:] == ["kiwi_sections", "kiwi_facts", "doc_cleaner"]
+    again = tmp_path / "again"
+    loaded.to_disk(again)  # packed again, to the same
+    assert (again / "transformer" / "model").stat().st_size == sizes[1]
+    assert weights_hash(spacy.load(again)) == weights_hash(loaded) == loaded.get_pipe("kiwi_provenance").weights  # type: ignore[attr-defined]
+    assert weights_hash(loaded) != weights_hash(spacy.load(half))
+    doc = spacy.load(again)(TEXT)
+    assert [s._.score for s in doc.ents] == [s._.score for s in loaded(TEXT).ents]
+
+
+def test_eight_bits_are_of_the_bert_engine_alone(pipeline_path: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="this pipeline has none"):
+        package(pipeline_path, "rules", "1.0.0", tmp_path, eight_bits=True)
 
 
 def test_finetuning_starts_from_the_weights_of_a_pipeline(

@@ -7,14 +7,18 @@ pass through a module at a time, so that a step of training never meets a predic
 
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from typing import Any
 
+import srsly
 import torch
 from spacy_transformers.layers.hf_shim import HFShim
 from thinc.api import Model, PyTorchWrapper
 from thinc.shims.pytorch import PyTorchShim
+from transformers import AutoModel
 
 from ..workers import EngineLock
+from .eight_bits import is_packed, pack, unpack
 
 
 class _Guarded:
@@ -57,11 +61,40 @@ class GuardedShim(_Guarded, PyTorchShim):
 
 
 class GuardedEncoder(_Guarded, HFShim):
-    """The encoder."""
+    """The encoder. With `eight_bits` its weights are written so; those read so come back in single precision."""
 
     def __init__(self, stock: HFShim) -> None:
-        super().__init__(stock._hfmodel)
+        super().__init__(stock._hfmodel, model_cls=_Unpacking(self))
         self.lock = EngineLock()
+        self.eight_bits = False
+
+    def to_bytes(self) -> Any:
+        written = super().to_bytes()
+        if not self.eight_bits or self._model is None:
+            return written
+        whole = BytesIO()
+        torch.save(pack(self._model.state_dict()), whole)
+        return srsly.msgpack_dumps({**srsly.msgpack_loads(written), "state": whole.getvalue()})
+
+
+class _Unpacking:
+    """Builds the encoder of a shim, so that it takes weights in eight bits as well."""
+
+    def __init__(self, shim: GuardedEncoder) -> None:
+        self.shim = shim
+
+    def from_config(self, config: Any) -> torch.nn.Module:
+        model: torch.nn.Module = AutoModel.from_config(config)
+
+        def unpack_once(module: torch.nn.Module, state: dict[str, torch.Tensor], *_: Any) -> None:
+            hook.remove()  # else the module could not be pickled
+            self.shim.eight_bits = is_packed(state)
+            whole = unpack(state)
+            state.clear()
+            state.update(whole)
+
+        hook = model.register_load_state_dict_pre_hook(unpack_once)
+        return model
 
 
 def rest(module: torch.nn.Module) -> None:
