@@ -35,7 +35,8 @@ def extract(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...", help="Files or folders of .txt, .text or .jsonl, also with .gz; .json files; or - for stdin."
+            metavar="INPUT...",
+            help="Files or folders of .txt, .text or .jsonl, also with .gz; .json, .csv, .tsv or .parquet; or - for stdin.",
         ),
     ],
     pipeline: Pipeline,
@@ -54,6 +55,15 @@ def extract(
         list[str] | None,
         typer.Option("--threshold", metavar="LABEL=VALUE", help="Keep what has this label from this score on; repeatable."),
     ] = None,
+    text: Annotated[str | None, typer.Option("--text", metavar="COLUMN", help="Column of a table that holds the notes.")] = None,
+    id: Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="Column of their names; id, if there is one.")] = None,
+    date: Annotated[
+        str | None, typer.Option("--date", metavar="COLUMN", help="Column of their dates, from which \"yesterday\" is counted.")
+    ] = None,
+    carry: Annotated[
+        list[str] | None,
+        typer.Option("--carry", metavar="COLUMN", help="Column to carry along into the output, repeatable; else all others are."),
+    ] = None,
     facts: Annotated[
         bool, typer.Option("--facts", help="Write sections and facts too: status, values. With jsonl, docbin and csv.")
     ] = False,
@@ -67,17 +77,20 @@ def extract(
     if overwrite:
         typer.echo("kiwi: --overwrite is now called --redo all.", err=True)
     with one_line():
+        from ..formats.records import Columns
         from ..run.extract import extract as run
         from ..run.thresholds import parse_thresholds, set_thresholds
 
         thresholds = parse_thresholds(threshold or [])
+        named = text is not None or id is not None or date is not None or bool(carry)
+        columns = Columns(text or "text", id, date, tuple(carry) if carry else None) if named else None
         nlp = load_pipeline(pipeline, device)
         set_thresholds(nlp, thresholds)
         with without_text():
             summary = run(
                 inputs, nlp, output, format.value, batch_size=batch_size,
                 redo="all" if overwrite else redo.value if redo else None, encoding=encoding,
-                thresholds=thresholds, facts=facts, stdin=typer.get_binary_stream("stdin"),
+                thresholds=thresholds, facts=facts, columns=columns, stdin=typer.get_binary_stream("stdin"),
             )
     _echo_summary(summary)
     if summary.failed or summary.incomplete:

@@ -10,6 +10,7 @@ from .annotations import (
     SpanKey,
     count_problem,
     entity_modifiers,
+    get_columns,
     get_failures,
     get_modifiers,
     get_note_date,
@@ -22,6 +23,7 @@ from .annotations import (
     register_extensions,
     role_labels,
     rows_of,
+    set_columns,
     set_failures,
     set_modifiers,
     set_note_date,
@@ -37,10 +39,10 @@ from .sections import register_section_extensions
 
 __all__ = [
     "FAILURES", "LAYERS", "MODIFIERS", "NOTE", "NOTE_DATE", "Failure", "Layer", "Part", "Relation", "Remark", "RemarkKind",
-    "SpanKey", "count_problem", "entity_modifiers", "get_failures", "get_modifiers", "get_note_date", "get_problems",
-    "get_provenance", "get_relations", "get_remarks", "get_score", "has_role", "merge_docs", "name_pipeline",
-    "register_extensions", "role_labels", "rows_of", "set_failures", "set_modifiers", "set_note_date", "set_provenance",
-    "set_relations", "set_remarks", "set_scores", "span_key", "split_doc",
+    "SpanKey", "count_problem", "entity_modifiers", "get_columns", "get_failures", "get_modifiers", "get_note_date",
+    "get_problems", "get_provenance", "get_relations", "get_remarks", "get_score", "has_role", "merge_docs", "name_pipeline",
+    "register_extensions", "role_labels", "rows_of", "set_columns", "set_failures", "set_modifiers", "set_note_date",
+    "set_provenance", "set_relations", "set_remarks", "set_scores", "span_key", "split_doc",
 ]
 
 register_extensions()  # whoever imports anything that knows Docs finds `doc._.relations` and the rest

@@ -8,6 +8,7 @@ Links and scores are plain numbers and strings in `doc.user_data`, so they survi
     doc._.problems       dict: what went wrong or was repaired > how often
     doc._.failures       list[Failure]: stretches of the note that have no answer; the note is incomplete where there is one
     doc._.note_date      date or None: of the note, which the user sets; times such as "yesterday" count from it
+    doc._.columns        dict: other columns of the table that the note comes from
     span._.modifiers     dict: modifier type > list of spans linked to this entity
     span._.score         float or None, of an entity or a modifier
     span._.is_negated, is_uncertain, is_conditional, is_somebody_else: of the entity's fact, else by its links alone
@@ -36,6 +37,7 @@ ROLE_LABELS = "kiwi_roles"  # role > list of labels, kept where a schema of the 
 FAILURES = "kiwi_failures"  # list of (start_char, end_char, reason)
 NOTE = "kiwi_note"  # the note's name
 NOTE_DATE = "kiwi_note_date"  # the note's date, as YYYY-MM-DD
+COLUMNS = "kiwi_columns"  # column of the table that the note comes from > its value there: text, a number, a truth value, None
 
 SpanKey = tuple[int, int, str]  # start_char, end_char, label
 
@@ -248,6 +250,19 @@ def set_note_date(doc: Doc, value: date | str | None) -> None:
         raise KiwiError("A note's date must be a date, a datetime, or text such as 2026-03-04 or 2026-03-04T08:30.") from None
 
 
+def get_columns(doc: Doc) -> dict[str, Any]:
+    """Return what the table that the note comes from says of it, column > value; empty of other notes."""
+    return dict(doc.user_data.get(COLUMNS, {}))
+
+
+def set_columns(doc: Doc, columns: Mapping[str, str | int | float | bool | None]) -> None:
+    """Keep values of other columns of the table that a note comes from, for the output's rows; none takes them away."""
+    if columns:
+        doc.user_data[COLUMNS] = dict(columns)
+    else:
+        doc.user_data.pop(COLUMNS, None)
+
+
 def register_extensions() -> None:
     """Add `doc._.relations` and the rest, unless another import has done so."""
     doc_getters = {
@@ -255,6 +270,7 @@ def register_extensions() -> None:
         "provenance": get_provenance,
         "problems": get_problems,
         "failures": get_failures,
+        "columns": get_columns,
     }
     span_getters: dict[str, Any] = {"modifiers": entity_modifiers, "score": get_score}
     span_getters |= {f"is_{role}": partial(is_said, role=role) for role in ROLES}  # no closures: a spawned process pickles them

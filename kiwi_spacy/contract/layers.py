@@ -375,6 +375,7 @@ LAYERS: tuple[Layer, ...] = (
     Counts("problems", a.PROBLEMS),
     Whole("note", a.NOTE),
     Whole("note_date", a.NOTE_DATE),
+    Whole("columns", a.COLUMNS),
     Groups(),
     Others(),
 )

@@ -5,7 +5,7 @@ import codecs
 from ..errors import FormatError, KiwiError
 
 # The longer marks first: UTF-32's begins with UTF-16's.
-_MARKS = (
+MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )
@@ -38,7 +38,7 @@ def decode(data: bytes, encoding: str | None = None) -> str:
     >>> decode(b"caf\\xe9", "latin-1") == decode("caf\\u00e9".encode()) == "caf\\u00e9"
     True
     """
-    for mark, name in _MARKS:
+    for mark, name in MARKS:
         if data.startswith(mark):
             return _strict(data, name)
     wide = _wide(data[:_HEAD])

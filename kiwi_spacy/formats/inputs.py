@@ -1,12 +1,10 @@
 """Notes without annotations: text files, folders of them, JSON, JSON Lines, standard input; each is read when asked for."""
 
-import gzip
 import json
 import sys
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -15,36 +13,49 @@ from typing import Any, BinaryIO
 from ..errors import FormatError, KiwiError
 from .decode import check_encoding, decode
 from .names import printable
-from .sources import Source, find_sources, is_packed
+from .records import Chosen, Columns, Plain, Row, date_of, name_of, plain
+from .sources import Source, find_sources, read_lines
+from .table_notes import Tables
+from .tables import Type
 
 
 @dataclass(frozen=True)
 class Note:
-    """One note to read; `read` raises FormatError or OSError where it cannot be. `place` says where it stands."""
+    """One note to read; `read` raises FormatError or OSError where it cannot be. `place` says where it stands.
+
+    date: As its table has it, None without one. columns: Values of the table that are carried along.
+    """
 
     name: str
     place: str
     read: Callable[[], str]
+    date: str | None = None
+    columns: Mapping[str, Plain] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the inputs hold. `left_out` names each file that is no note, with the reason."""
+    """What the inputs hold. `left_out` names each file that is no note, with the reason; `carried` the tables' other columns."""
 
     left_out: tuple[tuple[str, str], ...]
     total: int | None  # notes; None where standard input is among them
     names: frozenset[str]
     files: Callable[[], Iterator[Note]]  # the notes of files, as often as asked for
     stream: Callable[[], Iterator[Note]]  # those of standard input, once
+    carried: Mapping[str, Type] = field(default_factory=dict)
 
 
-def plan_notes(inputs: list[str], stdin: BinaryIO, encoding: str | None = None) -> Plan:
+def plan_notes(
+    inputs: list[str], stdin: BinaryIO, encoding: str | None = None, *, columns: Columns | None = None
+) -> Plan:
     """Return what the inputs hold; standard input is read last, and not yet. Of a note nothing is kept but its name.
 
     A second note of one name in the same input cannot be read: it is named by its place.
 
     encoding (str | None): What files that are not UTF-8 are in.
-    RAISES (KiwiError): An input is missing or holds no note, or two inputs hold notes of one name.
+    columns (Columns | None): Which columns of CSV, parquet and JSON hold what. None reads "text" and "id"; of JSON it carries
+        nothing along.
+    RAISES (KiwiError): An input is missing or holds no note, lacks a column, or two inputs hold notes of one name.
     """
     if not inputs:
         raise KiwiError("There is nothing to read: name files, folders, or '-' for standard input.")
@@ -52,15 +63,16 @@ def plan_notes(inputs: list[str], stdin: BinaryIO, encoding: str | None = None) 
         raise KiwiError("'-' stands among the inputs twice; standard input can be read once.")
     if encoding is not None:
         check_encoding(encoding)
-    found = [(item, find_sources(item)) for item in inputs if item != "-"]
+    found = [(item, find_sources(item, tables=columns is not None)) for item in inputs if item != "-"]
+    tables = Tables(columns, encoding, [source for _, sources in found for source in sources])
 
-    def notes(sources: list[Source]) -> Iterator[Note]:
+    def notes(sources: list[Source], *, names_only: bool = False) -> Iterator[Note]:
         read = [source for source in sources if source.kind != "left out"]
-        return _unique(chain.from_iterable(_notes(source, encoding) for source in read))
+        return _unique(chain.from_iterable(_notes(source, encoding, tables, names_only) for source in read))
 
     home: dict[str, str] = {}  # name > the input that it comes from
     for item, sources in found:
-        mine = Counter(note.name for note in notes(sources))
+        mine = Counter(note.name for note in notes(sources, names_only=True))
         for name in mine:
             if name in home:
                 raise KiwiError(
@@ -73,7 +85,8 @@ def plan_notes(inputs: list[str], stdin: BinaryIO, encoding: str | None = None) 
         total=None if "-" in inputs else len(home),
         names=frozenset(home),
         files=lambda: chain.from_iterable(notes(sources) for _, sources in found),
-        stream=lambda: _from_stdin(stdin, home, encoding) if "-" in inputs else iter(()),
+        stream=lambda: _from_stdin(stdin, home, encoding, tables) if "-" in inputs else iter(()),
+        carried=tables.carried,
     )
 
 
@@ -103,91 +116,44 @@ def _unique(notes: Iterable[Note], taken: dict[str, str] | None = None) -> Itera
         yield note
 
 
-def _notes(source: Source, encoding: str | None) -> Iterator[Note]:
+def _notes(source: Source, encoding: str | None, tables: Tables, names_only: bool) -> Iterator[Note]:
     if source.kind == "unreadable":
         yield unreadable(source.name, source.place, source.reason)
-    elif source.kind == "lines":
-        yield from _from_lines(_lines(source.path), source.name, source.place, encoding)
-    elif source.kind == "json":
-        yield from _from_json(source, encoding)
-    else:
+    elif source.kind == "text":
         yield Note(source.name, source.place, partial(_read_file, source.path, encoding))
+    else:
+        chosen = tables.chosen(source)
+        for row in tables.rows(source, names_only=names_only):
+            yield _from_row(row, chosen)
 
 
 def _read_file(path: Path, encoding: str | None) -> str:
     # Bytes, not read_text, which would turn \r\n into \n and shift offsets.
-    return decode(b"".join(_lines(path)), encoding)
+    return decode(b"".join(read_lines(path)), encoding)
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _from_row(row: Row, chosen: Chosen) -> Note:
+    if row.wrong:
+        return unreadable(row.fallback, row.place, row.wrong)
+    values = row.values
     try:
-        with gzip.open(path) if is_packed(path) else path.open("rb") as lines:
-            yield from lines
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise FormatError(f"not a whole gzip file ({type(error).__name__}). Pack it again") from None
-
-
-def _from_lines(lines: Iterable[bytes], stem: str, place: str, encoding: str | None) -> Iterator[Note]:
-    """Yield a note for each line that is not blank; what cannot be read is named by its line, or by the file."""
-    number = 0
-    try:
-        for number, line in enumerate(lines, start=1):
-            if number == 1 and (line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in line[:4]):
-                yield unreadable(stem, place, "not UTF-8 but UTF-16, as it looks; JSON Lines is UTF-8. Convert it")
-                return
-            if line.strip():
-                yield _from_line(line, f"{stem}-{number:06d}", f"{place}, line {number}", encoding)
+        name = name_of(values.get(chosen.id), chosen.id) if chosen.id is not None else None
     except FormatError as error:
-        yield unreadable(place, place, f"{error}; {number} lines of it were read")
-    except OSError as error:
-        yield unreadable(place, place, error.strerror or "it cannot be read")
+        return unreadable(row.fallback, row.place, str(error))
+    return Note(
+        row.fallback if name is None else name, row.place, partial(_text_of, values.get(chosen.text), chosen.text),
+        date_of(values.get(chosen.date)) if chosen.date is not None else None,
+        {name: plain(values.get(name), kind) for name, kind in chosen.carried.items()},
+    )
 
 
-def _from_line(line: bytes, fallback: str, place: str, encoding: str | None) -> Note:
-    try:
-        record = json.loads(decode(line, encoding).removeprefix("\ufeff"))
-    except FormatError as error:
-        return unreadable(fallback, place, str(error))
-    except (ValueError, RecursionError) as error:
-        return unreadable(fallback, place, f"not JSON at column {getattr(error, 'colno', 1)}")
-    return _from_record(record, fallback, place)
+def _text_of(value: Any, column: str) -> str:
+    if not isinstance(value, str):
+        raise FormatError(f"no \"{column}\" that is a string")
+    return value
 
 
-def _from_json(source: Source, encoding: str | None) -> Iterator[Note]:
-    """Yield the notes of a JSON file: one object, or a list of them."""
-    try:
-        data = json.loads(_read_file(source.path, encoding).removeprefix("\ufeff"))
-    except FormatError as error:
-        yield unreadable(source.name, source.place, str(error))
-    except OSError as error:
-        yield unreadable(source.name, source.place, error.strerror or "it cannot be read")
-    except (ValueError, RecursionError) as error:
-        where = f"line {getattr(error, 'lineno', 1)}, column {getattr(error, 'colno', 1)}"
-        mend = "; if each line is a record of its own, name the file .jsonl" if "Extra data" in str(error) else ""
-        yield unreadable(source.name, source.place, f"not JSON at {where}{mend}")
-    else:
-        for number, record in enumerate(data if isinstance(data, list) else [data], start=1):
-            fallback = f"{source.name}-{number:06d}" if isinstance(data, list) else source.name
-            yield _from_record(record, fallback, f"{source.place}, record {number}")
-
-
-def _from_record(record: Any, fallback: str, place: str) -> Note:
-    text = record.get("text") if isinstance(record, dict) else None
-    if not isinstance(text, str):
-        return unreadable(fallback, place, "no \"text\" that is a string")
-    name = record.get("id")
-    if name is not None and (isinstance(name, bool) or not isinstance(name, str | int) or name == ""):
-        return unreadable(fallback, place, "its \"id\" is neither a string nor a whole number")
-    try:
-        str(name).encode("utf-8")
-    except UnicodeEncodeError as error:
-        return unreadable(fallback, place, f"half a surrogate pair in its \"id\", at character {error.start}")
-    except ValueError:  # more digits than Python writes
-        return unreadable(fallback, place, "its \"id\" is too long a number")
-    return Note(fallback if name is None else str(name), place, lambda: text)
-
-
-def _from_stdin(stdin: BinaryIO, seen: Iterable[str], encoding: str | None) -> Iterator[Note]:
+def _from_stdin(stdin: BinaryIO, seen: Iterable[str], encoding: str | None, tables: Tables) -> Iterator[Note]:
     """Yield the notes of standard input; a name that was there before cannot be read, as nothing can be read ahead."""
     head = []
     for line in stdin:
@@ -197,7 +163,8 @@ def _from_stdin(stdin: BinaryIO, seen: Iterable[str], encoding: str | None) -> I
     if not head:
         return
     if _is_record(head[-1]):
-        notes = _from_lines(chain(head, stdin), "stdin", "standard input", encoding)
+        rows = tables.json_lines(chain(head, stdin), "stdin", "standard input")
+        notes: Iterator[Note] = (_from_row(row, chosen) for row, chosen in rows)
     else:
         data = b"".join([*head, stdin.read()])
         notes = iter([Note("stdin", "standard input", lambda: decode(data, encoding))])

@@ -4,8 +4,9 @@ import csv
 import io
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from spacy.tokens import Doc, DocBin, Span
@@ -14,6 +15,7 @@ from spacy.vocab import Vocab
 from ..contract import (
     NOTE,
     SpanKey,
+    get_columns,
     get_failures,
     get_modifiers,
     get_problems,
@@ -31,6 +33,7 @@ from .docbin import encode_docbin
 from .fact_columns import FACT_COLUMNS, fact_cells
 from .jsonl import doc_to_record, json_line
 from .names import check_name
+from .tables import carried_names
 
 __all__ = [
     "CSV_COLUMNS", "OUTPUTS", "SHARD", "Format", "Output", "check_name", "csv_rows", "join_docbins", "output_of", "split_docbin",
@@ -63,14 +66,21 @@ class Output:
     head: bytes = b""
 
 
-def output_of(format: str, *, facts: bool = False) -> Output:
-    """Return how a format is written; with `facts` a CSV has `FACT_COLUMNS` at its end.
+def output_of(format: str, *, facts: bool = False, carried: Mapping[str, str] | None = None) -> Output:
+    """Return how a format is written; with `facts` a CSV has `FACT_COLUMNS` at its end, and after them those of the input.
+
+    carried (Mapping[str, str] | None): Columns of the input that go along > their types.
 
     RAISES (KiwiError): There is none of this name.
     """
     if format not in OUTPUTS:
         raise KiwiError(f"'{format}' is not a format to write; these are: {', '.join(OUTPUTS)}.")
-    return _CSV_WITH_FACTS if facts and format == "csv" else OUTPUTS[format]
+    if format == "csv" and (facts or carried):
+        own = (*CSV_COLUMNS, *(FACT_COLUMNS if facts else ()))
+        names = carried_names(own, carried or ())
+        block = partial(_csv_block, facts=facts, carried=tuple(names))
+        return Output("one file", "extracted.csv", block, head=_csv([(*own, *names.values())]))
+    return OUTPUTS[format]
 
 
 def _brat(name: str, doc: Doc) -> bytes:
@@ -81,12 +91,10 @@ def _jsonl(name: str, doc: Doc) -> bytes:
     return json_line({**doc_to_record(doc), "id": name})
 
 
-def _csv_block(name: str, doc: Doc) -> bytes:
-    return _csv([name, *row] for row in csv_rows(doc))
-
-
-def _csv_facts_block(name: str, doc: Doc) -> bytes:
-    return _csv([name, *row] for row in csv_rows(doc, facts=True))
+def _csv_block(name: str, doc: Doc, *, facts: bool = False, carried: Sequence[str] = ()) -> bytes:
+    found = get_columns(doc)
+    along = [found.get(column) for column in carried]
+    return _csv([name, *row, *along] for row in csv_rows(doc, facts=facts))
 
 
 def _docbin(name: str, doc: Doc) -> bytes:
@@ -169,4 +177,3 @@ OUTPUTS: dict[str, Output] = {
     "csv": Output("one file", "extracted.csv", _csv_block, head=_csv([CSV_COLUMNS])),
     "docbin": Output("shards", ".spacy", _docbin),
 }
-_CSV_WITH_FACTS = Output("one file", "extracted.csv", _csv_facts_block, head=_csv([(*CSV_COLUMNS, *FACT_COLUMNS)]))

@@ -13,7 +13,7 @@ from ..contract.sections import Section
 from ..errors import FormatError
 
 # Layers of the whole note, which a format may write at one place of it.
-WHOLE_NOTE = ("provenance", "problems", "failures", "note_date")
+WHOLE_NOTE = ("provenance", "problems", "failures", "note_date", "columns")
 BAD_ROWS = (ValueError, KeyError, TypeError, IndexError, AttributeError)  # what rows of another form raise
 LAYER: Mapping[str, Layer] = {layer.name: layer for layer in LAYERS}
 
@@ -72,6 +72,9 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
     "problems": lambda rows: _is_map(rows, int),
     "roles": lambda rows: _is_map(rows, list),
     "note_date": lambda rows: isinstance(rows, str) and bool(date.fromisoformat(rows)),
+    "columns": lambda rows: isinstance(rows, dict) and all(
+        isinstance(name, str) and (value is None or isinstance(value, str | int | float)) for name, value in rows.items()
+    ),
     "groups": _are_groups,
     "sections": lambda rows: isinstance(rows, list) and bool([Section(*row) for row in rows] or True),
     "facts": lambda rows: isinstance(rows, list) and bool([fact_from_row(row) for row in rows] or True),

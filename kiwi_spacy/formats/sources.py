@@ -1,20 +1,22 @@
 """The files behind an input: each is read, left out with the reason, or named as what cannot be read."""
 
+import gzip
 import os
 import stat
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..errors import KiwiError
+from ..errors import FormatError, KiwiError
 from .names import printable
 
 MANIFEST = "kiwi-manifest.jsonl"  # what `kiwi extract` keeps in an output folder
 
-Kind = Literal["text", "lines", "json", "unreadable", "left out"]
+Kind = Literal["text", "lines", "json", "csv", "parquet", "unreadable", "left out"]
 
-_TEXT, _LINES = (".txt", ".text"), (".jsonl", ".ndjson")
+_TEXT, _LINES, _CSV, _PARQUET = (".txt", ".text"), (".jsonl", ".ndjson"), (".csv", ".tsv"), (".parquet", ".pq")
 _SPECIAL = (
     (stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
 )
@@ -31,14 +33,15 @@ class Source:
     reason: str = ""
 
 
-def find_sources(item: str) -> list[Source]:
+def find_sources(item: str, *, tables: bool = False) -> list[Source]:
     """Return what stands at a path, in the order of names; nothing but regular files is ever opened.
 
+    tables (bool): Whether tables in a folder are read too, as their columns are known; one that is named itself always is.
     RAISES (KiwiError): Nothing is there, or a folder that holds no notes.
     """
     path = Path(item)
     if path.is_dir():
-        return _in_folder(path, printable(item))
+        return _in_folder(path, printable(item), tables)
     if not os.path.lexists(path):
         raise KiwiError(f"'{printable(item)}' does not exist.")
     kind, name = _kind_of(path.name)
@@ -50,6 +53,18 @@ def is_packed(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
+def read_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, unpacked.
+
+    RAISES (FormatError): It is packed, and cut short or no gzip file. RAISES (OSError): It cannot be read.
+    """
+    try:
+        with gzip.open(path) if is_packed(path) else path.open("rb") as lines:
+            yield from lines
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FormatError(f"not a whole gzip file ({type(error).__name__}). Pack it again") from None
+
+
 def _kind_of(file: str) -> tuple[Kind, str]:
     """Return the kind of a file by its name, and the name without what tells it.
 
@@ -58,7 +73,10 @@ def _kind_of(file: str) -> tuple[Kind, str]:
     """
     bare = file[:-3] if file.lower().endswith(".gz") else file
     name, suffix = os.path.splitext(bare)
-    kinds: dict[str, Kind] = {**dict.fromkeys(_TEXT, "text"), **dict.fromkeys(_LINES, "lines"), ".json": "json"}
+    kinds: dict[str, Kind] = {
+        **dict.fromkeys(_TEXT, "text"), **dict.fromkeys(_LINES, "lines"), **dict.fromkeys(_CSV, "csv"),
+        **dict.fromkeys(_PARQUET, "parquet"), ".json": "json",
+    }
     return kinds.get(suffix.lower(), "left out"), name
 
 
@@ -76,15 +94,15 @@ def _checked(source: Source) -> Source:
     )
 
 
-def _in_folder(root: Path, shown: str) -> list[Source]:
-    found = sorted(_walk(root), key=lambda source: source.path.relative_to(root).parts)
+def _in_folder(root: Path, shown: str, tables: bool) -> list[Source]:
+    found = sorted(_walk(root, tables), key=lambda source: source.path.relative_to(root).parts)
     if all(source.kind == "left out" for source in found):
         left = f" {len(found)} files are left out, such as {found[0].place}: {found[0].reason}." if found else ""
         raise KiwiError(f"'{shown}' holds no .txt, .text or .jsonl file.{left}")
     return found
 
 
-def _walk(root: Path) -> Iterator[Source]:
+def _walk(root: Path, tables: bool) -> Iterator[Source]:
     """Yield the files below a folder. Each folder is gone through once; links to folders come last, so that a loop ends."""
     seen: set[tuple[int, int]] = set()
     folders, links = [root], list[Path]()
@@ -112,10 +130,10 @@ def _walk(root: Path) -> Iterator[Source]:
                     place = printable(entry.relative_to(root).as_posix())
                     yield Source(entry, place, place, "left out", "a folder, not a note; what it holds is gone through")
             else:
-                yield _file(entry, root, ours)
+                yield _file(entry, root, ours, tables)
 
 
-def _file(entry: Path, root: Path, ours: bool) -> Source:
+def _file(entry: Path, root: Path, ours: bool, tables: bool) -> Source:
     relative = entry.relative_to(root).as_posix()
     place = printable(relative)
     kind, name = _kind_of(relative)
@@ -125,6 +143,8 @@ def _file(entry: Path, root: Path, ours: bool) -> Source:
         return Source(entry, place, place, "left out", "written by kiwi extract")
     if kind == "json":
         return Source(entry, place, place, "left out", "JSON in a folder may be anything; name the file itself to read it")
+    if kind in ("csv", "parquet") and not tables:
+        return Source(entry, place, place, "left out", "a table in a folder is read where --text names its column of notes")
     if kind == "left out":
         suffix = printable(entry.suffix.lower())
         return Source(entry, place, place, "left out", f"{suffix or 'no suffix'} is not .txt, .text, .jsonl or these with .gz")

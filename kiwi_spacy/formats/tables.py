@@ -1,41 +1,40 @@
-"""Arrow tables of what Docs carry: facts, entities, modifiers, links, and the lists of problems, medications and results.
+"""Tables of what Docs carry: facts, entities, modifiers, links, and the lists of problems, medications and results.
 
-Every column and its type are written here and never inferred, so that the rows are the same of any Docs. docs/tables.md
-lists them. A change of a column raises `VERSION`, which stands in each schema's metadata.
+Every column and its type are written here and never inferred, so that the rows are the same of any Docs, in Arrow as in a
+database. docs/tables.md lists them. A change of a column raises `VERSION`.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from datetime import date, datetime
+from typing import Any, Literal
 
 from spacy.tokens import Doc, Span
 
-from ..contract import NOTE, get_modifiers, get_note_date, get_provenance, get_relations, get_score
+from ..contract import NOTE, get_columns, get_modifiers, get_note_date, get_provenance, get_relations, get_score
 from ..contract.annotations import is_said
 from ..contract.facts import Fact
 from ..contract.views import DRUG, PROBLEM, results_of, value, words
 from ..errors import KiwiError
-from ..extras import extra
 from ..schema import ROLES
-
-with extra("tables"):
-    import pyarrow as pa
 
 VERSION = 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Row = dict[str, Any]
+Type = Literal["string", "int32", "int64", "double", "bool", "date32", "timestamp[us]"]  # by Arrow's names
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column, and what it holds; one that can be null says when."""
+    """A column, and what it holds; one that can be null says when. With `fields` it is a list of records of these."""
 
     name: str
-    type: pa.DataType
+    type: Type
     about: str
+    fields: tuple[tuple[str, Type], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,11 +46,14 @@ class Table:
     rows: Callable[[Doc], Iterator[Row]]
 
 
-_TEXT, _INT, _FLOAT, _BOOL = pa.string(), pa.int32(), pa.float64(), pa.bool_()
+_TEXT: Type = "string"
+_INT: Type = "int32"
+_FLOAT: Type = "double"
+_BOOL: Type = "bool"
 
 _NOTE = (
     Column("note", _TEXT, "The note's name; null where the Doc has none."),
-    Column("note_date", pa.date32(), "The note's date, doc._.note_date; null where none was given."),
+    Column("note_date", "date32", "The note's date, doc._.note_date; null where none was given."),
 )
 _ABOUT = (
     Column("pipeline", _TEXT, "The pipeline's name; null of a Doc made by hand, as are the next three."),
@@ -87,12 +89,12 @@ _FACT = (
     Column("code_name", _TEXT, "Its name in the terminology."),
     Column("code_score", _FLOAT, "How like the entity's words its term is, 0 to 1."),
 )
-_ATTRIBUTE = pa.struct([
+_ATTRIBUTE: tuple[tuple[str, Type], ...] = (
     ("label", _TEXT), ("text", _TEXT), ("start_char", _INT), ("end_char", _INT), ("score", _FLOAT), ("value", _TEXT),
-])
-_CODE = pa.struct([
-    ("system", _TEXT), ("code", _TEXT), ("name", _TEXT), ("score", _FLOAT), ("how", _TEXT), ("term", _TEXT), ("omop", pa.int64()),
-])
+)
+_CODE: tuple[tuple[str, Type], ...] = (
+    ("system", _TEXT), ("code", _TEXT), ("name", _TEXT), ("score", _FLOAT), ("how", _TEXT), ("term", _TEXT), ("omop", "int64"),
+)
 
 
 def _fact_row(fact: Fact) -> Row:
@@ -116,7 +118,7 @@ def _facts(doc: Doc) -> Iterator[Row]:
                 {**asdict(each), "value": None if each.value is None else json.dumps(each.value)}
                 for group in fact.attributes.values() for each in group
             ],
-            "codes": [{field.name: getattr(code, field.name) for field in _CODE} for code in fact.codes],
+            "codes": [{name: getattr(code, name) for name, _ in _CODE} for code in fact.codes],
             "daily": None if fact.daily is None else json.dumps(fact.daily),
         }
 
@@ -221,8 +223,8 @@ _WHEN = (
 TABLES: Mapping[str, Table] = {
     "facts": Table("An entity with its status, section, attributes and codes.", (
         Column("type", _TEXT, "The entity's type."), *_FACT,
-        Column("attributes", pa.list_(_ATTRIBUTE), "Its modifiers; `value` is JSON, what the words come to."),
-        Column("codes", pa.list_(_CODE), "All its codes, best first in each terminology."),
+        Column("attributes", _TEXT, "Its modifiers; `value` is JSON, what the words come to.", _ATTRIBUTE),
+        Column("codes", _TEXT, "All its codes, best first in each terminology.", _CODE),
         Column("daily", _TEXT, "A drug's amount a day, as JSON; null where it does not follow from its modifiers."),
     ), _facts),
     "entities": Table("An entity as the pipeline found it.", (
@@ -290,46 +292,63 @@ TABLES: Mapping[str, Table] = {
 }
 
 
-def columns_of(table: str) -> tuple[Column, ...]:
-    """Return the columns of a table, with those that every table has.
+def columns_of(table: str, carried: Mapping[str, Type] | None = None) -> tuple[Column, ...]:
+    """Return the columns of a table: its own, those that every table has, and those that are carried along from the input.
 
+    carried (Mapping[str, Type] | None): The input's columns > their types. One whose name the table has is called input_NAME.
     RAISES (KiwiError): There is no table of this name.
+
+    >>> [column.name for column in columns_of("modifiers", {"ward": "string", "text": "string"})][-2:]
+    ['ward', 'input_text']
     """
     if table not in TABLES:
         raise KiwiError(f"'{table}' is not a table; these are: {', '.join(TABLES)}.")
-    return (*_NOTE, *TABLES[table].columns, *_ABOUT)
+    own = (*_NOTE, *TABLES[table].columns, *_ABOUT)
+    names = carried_names((column.name for column in own), carried or {})
+    return (*own, *(
+        Column(names[name], kind, f"The column {name} of the input.") for name, kind in (carried or {}).items()
+    ))
 
 
-def schema_of(table: str) -> pa.Schema:
-    """Return the Arrow schema of a table; its metadata say the table and `VERSION`.
+def carried_names(own: Iterable[str], carried: Iterable[str]) -> dict[str, str]:
+    """Return what the input's columns are called in an output that has columns of its own.
+
+    >>> carried_names(["text"], ["ward", "text"])
+    {'ward': 'ward', 'text': 'input_text'}
+    """
+    taken = set(own)
+    return {name: f"input_{name}" if name in taken else name for name in carried}
+
+
+def rows_of_doc(doc: Doc, table: str, carried: Mapping[str, Type] | None = None) -> Iterator[Row]:
+    """Yield the rows of a Doc in one table, in reading order: a value for each of `columns_of`.
+
+    Facts are those that `kiwi_facts` kept, else they are derived. Half a surrogate pair, which UTF-8 cannot hold, becomes
+    U+FFFD: offsets stay. Values that are carried along are those of `get_columns`, null where it has none.
 
     RAISES (KiwiError): There is no table of this name.
-
-    >>> schema_of("facts").metadata
-    {b'kiwi_table': b'facts', b'kiwi_version': b'1'}
     """
-    fields = [pa.field(column.name, column.type, metadata={"about": column.about}) for column in columns_of(table)]
-    return pa.schema(fields, metadata={"kiwi_table": table, "kiwi_version": str(VERSION)})
+    columns = columns_of(table, carried)
+    about, found = get_provenance(doc), get_columns(doc)
+    same = {
+        "note": doc.user_data.get(NOTE) or None, "note_date": get_note_date(doc),
+        **{column.name: about.get(column.name) for column in _ABOUT},
+    }
+    for column, (name, kind) in zip(columns[len(columns) - len(carried or {}) :], (carried or {}).items()):
+        same[column.name] = typed(found.get(name), kind)
+    for row in TABLES[table].rows(doc):
+        yield _clean({**same, **row})
 
 
-def to_batch(docs: Iterable[Doc], table: str) -> pa.RecordBatch:
-    """Return the rows of Docs in one table, in the order of the Docs and in reading order.
+def typed(value: Any, kind: Type) -> Any:
+    """Return a value that `get_columns` keeps as plain data as its column's type has it.
 
-    Facts are those that `kiwi_facts` kept, else they are derived. Half a surrogate pair, which Arrow cannot hold, becomes
-    U+FFFD: offsets stay.
-
-    table (str): One of `TABLES`.
-    RAISES (KiwiError): There is no table of this name.
+    >>> typed("2024-03-15", "date32")
+    datetime.date(2024, 3, 15)
     """
-    schema, rows = schema_of(table), []
-    for doc in docs:
-        about = get_provenance(doc)
-        same = {
-            "note": doc.user_data.get(NOTE) or None, "note_date": get_note_date(doc),
-            **{column.name: about.get(column.name) for column in _ABOUT},
-        }
-        rows += [_clean({**same, **row}) for row in TABLES[table].rows(doc)]
-    return pa.RecordBatch.from_pylist(rows, schema=schema)
+    if value is None or kind not in ("date32", "timestamp[us]"):
+        return value
+    return date.fromisoformat(value) if kind == "date32" else datetime.fromisoformat(value)
 
 
 def _clean(found: Any) -> Any:
@@ -344,10 +363,10 @@ def describe() -> str:
     """Return what docs/tables.md says of each table's columns, as Markdown."""
     parts = []
     for name, table in TABLES.items():
-        lines = [f"| {c.name} | {_named(c.type)} | {c.about} |" for c in columns_of(name)]
+        lines = [f"| {c.name} | {_named(c)} | {c.about} |" for c in columns_of(name)]
         parts.append("\n".join([f"## {name}", "", table.about, "", "| column | type | |", "| --- | --- | --- |", *lines]))
     return "\n\n".join(parts) + "\n"
 
 
-def _named(kind: pa.DataType) -> str:
-    return f"list of {', '.join(field.name for field in kind.value_type)}" if pa.types.is_list(kind) else str(kind)
+def _named(column: Column) -> str:
+    return f"list of {', '.join(name for name, _ in column.fields)}" if column.fields else column.type

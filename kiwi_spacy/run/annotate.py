@@ -1,6 +1,6 @@
 """Run a pipeline over notes, one of which may be bad."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from spacy.language import Language
@@ -8,14 +8,16 @@ from spacy.tokens import Doc
 
 from ..errors import BackboneError, KiwiError, kind_of, place_of
 
+Given = str | Doc | Callable[[], Doc]
 
-def annotate(nlp: Language, notes: Iterable[str | Doc], batch_size: int) -> Iterator[Doc | str]:
+
+def annotate(nlp: Language, notes: Iterable[Given], batch_size: int) -> Iterator[Doc | str]:
     """Yield what a pipeline makes of each note, in order and as soon as it is there: a Doc, or the reason why it failed.
 
     A note without a result, after an exception or because an error handler of the pipeline's own left it out,
     is tried again alone.
 
-    notes (Iterable[str | Doc]): Texts, or Docs that stay as they are.
+    notes (Iterable[str | Doc | Callable[[], Doc]]): Texts, Docs that stay as they are, or what makes a Doc each time.
     batch_size (int): Notes that the pipeline gets at a time, and that are taken from `notes` at a time.
     RAISES (BackboneError): Weights are missing, so that every note would fail.
     """
@@ -46,11 +48,13 @@ def reason(error: Exception, source: str = "the pipeline") -> str:
     return f"{source} raised {kind_of(error)} at {place_of(error)}"
 
 
-def _fresh(note: str | Doc) -> str | Doc:
-    return note.copy() if isinstance(note, Doc) else note
+def _fresh(note: Given) -> str | Doc:
+    if isinstance(note, str):
+        return note
+    return note.copy() if isinstance(note, Doc) else note()
 
 
-def _alone(nlp: Language, note: str | Doc) -> Doc | str:
+def _alone(nlp: Language, note: Given) -> Doc | str:
     try:  # not nlp(note), which gives a Doc without annotations where an error handler passes over the error
         docs = list(nlp.pipe([_fresh(note)], batch_size=1))
     except BackboneError:

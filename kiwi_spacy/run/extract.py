@@ -1,35 +1,32 @@
 """Run a pipeline over files and write what it finds; a run can be stopped and started again."""
 
-import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple, NoReturn
+from typing import BinaryIO, Literal, NoReturn
 
 from spacy.language import Language
-from spacy.tokens import Doc
 from tqdm import tqdm
 
-from ..contract import Failure, count_problem, get_failures, get_problems
+from ..contract import Failure
 from ..errors import FormatError, KiwiError, OutputError
 from ..formats.inputs import Note, Plan, plan_notes
-from ..formats.outputs import Format, check_name, output_of
-from ..tokenizer import SURROGATE
-from .annotate import annotate, reason
+from ..formats.outputs import Format, Output, check_name, output_of
+from ..formats.records import Columns
+from .annotate import reason
 from .folder import Folder, open_folder
-from .manifest import Entry, Head, Outcome, Settings, differences, hash_text, pipeline_identity
-from .memory import give_back
+from .manifest import Entry, Head, Settings, differences, hash_note, pipeline_identity
+from .work import FACT_PIPES, Made, Ready, missing, with_pipes, work
 
 Redo = Literal["changed", "all"]
+# Batches of notes > what becomes of each, in order: `work` does them in this process, others may do them in several.
+Work = Callable[[Language, Output, Iterable[Sequence[Ready]]], Iterator[Made]]
 
-FACT_PIPES = ("kiwi_sections", "kiwi_facts")
 WITH_FACTS: tuple[Format, ...] = ("jsonl", "docbin", "csv")
 _WRITABLE = f"{', '.join(WITH_FACTS[:-1])} or {WITH_FACTS[-1]}"
-_LONE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Summary:
 def extract(
     inputs: list[str], nlp: Language, output: Path, format: Format = "brat", *, batch_size: int = 32,
     redo: Redo | None = None, encoding: str | None = None, thresholds: Mapping[str, float] | None = None,
-    facts: bool = False, stdin: BinaryIO | None = None,
+    facts: bool = False, columns: Columns | None = None, stdin: BinaryIO | None = None,
 ) -> Summary:
     """Write what `nlp` finds in the notes into the folder `output`; one bad note never stops the others.
 
@@ -66,8 +63,8 @@ def extract(
     not killed. Notes that failed or are incomplete are done again. Notes are read as the pipeline asks for them and nothing
     of them is kept. docs/extract.md says more.
 
-    inputs (list[str]): Files of text, JSON or JSON Lines, also packed with gzip; folders, whose tree is kept below
-        `output`; "-" for standard input, JSON Lines or one plain note named "stdin".
+    inputs (list[str]): Files of text, JSON, JSON Lines or CSV, also packed with gzip, or parquet; folders, whose tree is kept
+        below `output`; "-" for standard input, JSON Lines or one plain note named "stdin".
     nlp (Language): The pipeline. Its `max_length` is raised where a note is longer, for this run.
     output (Path): "brat" writes NAME.ann per note, not the text; "jsonl" and "csv" write one file,
         extracted.jsonl or .csv; "docbin" writes extracted-00001.spacy and so on.
@@ -77,6 +74,7 @@ def extract(
     encoding (str | None): What files that are not UTF-8 are in.
     thresholds (Mapping[str, float] | None): The least scores by label, which `nlp` must apply; kept in the manifest.
     facts (bool): Write sections and facts too, in "jsonl", "docbin" and "csv", also where `nlp` has no components that find them.
+    columns (Columns | None): Which columns of tables hold what; see `plan_notes`.
     stdin (BinaryIO | None): What "-" reads; the process's standard input by default.
     RETURNS (Summary): Counts, and the reasons why notes failed, which never hold note text.
     RAISES (KiwiError): An input is missing or empty, or two inputs hold notes of one name.
@@ -89,12 +87,14 @@ def extract(
     output_of(format)
     if facts and format not in WITH_FACTS:
         raise KiwiError(f"{format} cannot hold facts. Write them as {_WRITABLE}.")
-    plan = plan_notes(inputs, stdin if stdin is not None else sys.stdin.buffer, encoding)
-    head = Head(pipeline_identity(nlp), Settings(format, dict(thresholds or {}), facts), "all" if redo == "all" else "")
-    with open_folder(output, format, nlp.vocab, facts=facts) as folder, _finding(nlp, FACT_PIPES if facts else ()):
+    plan = plan_notes(inputs, stdin if stdin is not None else sys.stdin.buffer, encoding, columns=columns)
+    settings = Settings(format, dict(thresholds or {}), facts, dict(plan.carried))
+    head = Head(pipeline_identity(nlp), settings, "all" if redo == "all" else "")
+    made_as = output_of(format, facts=facts, carried=plan.carried)
+    with open_folder(output, made_as, nlp.vocab) as folder, with_pipes(nlp, FACT_PIPES if facts else ()):
         removed = _begin(folder, head, plan, redo)
         run = _Run(nlp, folder, plan, redo)
-        run.go(batch_size)
+        run.go(work, batch_size)
         return Summary(
             run.counts["done"], run.counts["kept"], run.incomplete, run.failed, list(plan.left_out), removed,
             dict(sorted(run.problems.items())), _unwritten(nlp, format, facts),
@@ -109,20 +109,6 @@ def _unwritten(nlp: Language, format: Format, facts: bool) -> str:
     if format in WITH_FACTS:
         return f"The pipeline finds facts, and they are not written. To have their columns in {format}, say --facts."
     return f"The pipeline finds facts, and {format} does not hold them. To keep them, write {_WRITABLE}."
-
-
-@contextmanager
-def _finding(nlp: Language, factories: Sequence[str]) -> Iterator[None]:
-    """Add components of these factories that a pipeline lacks, for the time of a run."""
-    there = {nlp.get_pipe_meta(name).factory for name in nlp.pipe_names}
-    added = [factory for factory in factories if factory not in there]
-    try:
-        for factory in added:
-            nlp.add_pipe(factory)
-        yield
-    finally:
-        for factory in added:
-            nlp.remove_pipe(factory)
 
 
 def _begin(folder: Folder, head: Head, plan: Plan, redo: Redo | None) -> int:
@@ -152,7 +138,7 @@ def _begin(folder: Folder, head: Head, plan: Plan, redo: Redo | None) -> int:
 
 def _hash(note: Note) -> str:
     try:
-        return hash_text(note.read())
+        return hash_note(note.read(), note.date, note.columns)
     except (FormatError, OSError):
         return ""
 
@@ -175,29 +161,6 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _missing(failures: list[Failure]) -> str:
-    missing = ", ".join(f"{f.start_char}-{f.end_char} {f.reason}" for f in failures[:3])
-    return f"no answer for {missing}" + (f" and {len(failures) - 3} more" if len(failures) > 3 else "")
-
-
-def _is_all(failures: list[Failure], text: str) -> bool:
-    """Whether no word of a note has an answer."""
-    end = 0
-    for start, stop in sorted((f.start_char, f.end_char) for f in failures):
-        if text[end:start].strip():
-            return False
-        end = max(end, stop)
-    return not text[end:].strip()
-
-
-class _Ready(NamedTuple):
-    """A note that is read: its name, its text, and the text's hash."""
-
-    name: str
-    text: str
-    sha256: str
-
-
 class _Run:
     """The notes' way from the plan through the pipeline into the folder, and what is counted on it."""
 
@@ -210,29 +173,21 @@ class _Run:
         self.order: list[str] = []
         self.before = dict(folder.live)
 
-    def go(self, batch_size: int) -> None:
+    def go(self, work: Work, batch_size: int) -> None:
         """Do every note that is not done, then bring the folder into order."""
-        max_length = self.nlp.max_length
-        try:
-            with tqdm(total=self.plan.total, unit="note", file=sys.stderr) as progress:
-                ready = self._ready(progress)
-                while batch := list(islice(ready, batch_size)):
-                    # Every new word stays in the vocabulary for good otherwise. The zone is closed before
-                    # the next batch and no Doc outlives it; what is written is plain bytes.
-                    with self.nlp.memory_zone():
-                        texts = [_LONE.sub("\ufffd", note.text) for note in batch]
-                        for note, result in zip(batch, annotate(self.nlp, texts, len(batch)), strict=True):
-                            self._take(note, result)
-                            progress.update()
+        with tqdm(total=self.plan.total, unit="note", file=sys.stderr) as progress:
+            ready = self._ready(progress)
+            batches = iter(lambda: list(islice(ready, batch_size)), [])
+            for number, made in enumerate(work(self.nlp, self.folder.output, batches), start=1):
+                self._take(made)
+                progress.update()
+                if number % batch_size == 0:
                     self.folder.sync()
-                    give_back()
-        finally:
-            self.nlp.max_length = max_length
         unseen = set(self.before) - set(self.order) if self.plan.total is None else ()
         with self.nlp.memory_zone():
             self.folder.finish([*(name for name in self.before if name in unseen), *self.order], self.plan.left_out)
 
-    def _ready(self, progress: "tqdm[NoReturn]") -> Iterator[_Ready]:
+    def _ready(self, progress: "tqdm[NoReturn]") -> Iterator[Ready]:
         """Yield the notes to do, read; those that are done, or cannot be read, are counted."""
         for note in chain(self.plan.files(), self.plan.stream()):
             self.order.append(note.name)
@@ -250,7 +205,7 @@ class _Run:
                 self._fail(note.name, "", reason(error))
                 progress.update()
                 continue
-            sha256 = hash_text(text)
+            sha256 = hash_note(text, note.date, note.columns)
             if before is not None and done and before.sha256 == sha256:
                 self.counts["kept"] += 1
                 progress.update()
@@ -258,39 +213,23 @@ class _Run:
                 self.failed.append((note.name, "its text is another than that of its result, which is kept; see --redo"))
                 progress.update()
             else:
-                self.nlp.max_length = max(self.nlp.max_length, len(text))
-                yield _Ready(note.name, text, sha256)
+                yield Ready(note.name, text, sha256, note.date, note.columns)
 
-    def _take(self, note: _Ready, result: Doc | str) -> None:
-        if isinstance(result, str):
-            self._fail(note.name, note.sha256, result)
+    def _take(self, made: Made) -> None:
+        entry = made.entry
+        if made.data is None:
+            self._fail(entry.note, entry.sha256, entry.reason)
             return
-        if lone := len(_LONE.findall(note.text)):
-            count_problem(result, SURROGATE, lone)
-        if not note.text.strip():
-            count_problem(result, "note without text")
-        failures = get_failures(result)
-        if failures and _is_all(failures, note.text):
-            self._fail(note.name, note.sha256, _missing(failures))
-            return
-        outcome: Outcome = "incomplete" if failures else "done"
-        problems = get_problems(result)
         try:
-            self.folder.write(
-                Entry(
-                    note.name, outcome, note.sha256, dict(sorted(problems.items())),
-                    tuple((f.start_char, f.end_char, f.reason) for f in failures),
-                ),
-                self.folder.output.render(note.name, result),
-            )
+            self.folder.write(entry, made.data)
         except OSError:
             raise  # no note is at fault: the disk is full, say
-        except Exception as error:
-            self._fail(note.name, note.sha256, reason(error, "writing the result"))
+        except FormatError as error:
+            self._fail(entry.note, entry.sha256, str(error))
             return
-        self.problems.update(problems)
-        if failures:
-            self.incomplete.append((note.name, _missing(failures)))
+        self.problems.update(entry.problems)
+        if entry.failures:
+            self.incomplete.append((entry.note, missing([Failure(*each) for each in entry.failures])))
         else:
             self.counts["done"] += 1
 

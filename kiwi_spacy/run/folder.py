@@ -34,7 +34,7 @@ _NOTE_AT_FAULT = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG,
 
 
 @contextmanager
-def open_folder(path: Path, format: str, vocab: Vocab, *, facts: bool = False) -> Iterator["Folder"]:
+def open_folder(path: Path, output: Output, vocab: Vocab) -> Iterator["Folder"]:
     """Give an output folder, made where there is none, while no other run writes to it.
 
     RAISES (OutputError): It holds what no run of this command made, or what was changed since.
@@ -45,7 +45,7 @@ def open_folder(path: Path, format: str, vocab: Vocab, *, facts: bool = False) -
         refuse_foreign(path, None, OURS)  # before a lock is written there
     path.mkdir(parents=True, exist_ok=True)
     with hold(path):
-        folder = Folder(path, output_of(format, facts=facts), vocab)
+        folder = Folder(path, output, vocab)
         try:
             yield folder
         finally:
@@ -363,4 +363,4 @@ def _started(head: Head) -> set[str]:
 
 
 def _output(head: Head) -> Output:
-    return output_of(head.settings.format, facts=head.settings.facts)
+    return output_of(head.settings.format, facts=head.settings.facts, carried=head.settings.columns)

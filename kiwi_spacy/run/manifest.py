@@ -14,7 +14,10 @@ from ..contract import name_pipeline
 from ..errors import OutputError
 from ..formats.sources import MANIFEST
 
-__all__ = ["MANIFEST", "Entry", "Head", "Outcome", "Settings", "differences", "hash_text", "parse", "pipeline_identity", "render"]
+__all__ = [
+    "MANIFEST", "Entry", "Head", "Outcome", "Settings", "differences", "hash_note", "hash_text", "parse", "pipeline_identity",
+    "render",
+]
 
 Outcome = Literal["done", "incomplete", "failed"]
 
@@ -26,6 +29,7 @@ class Settings:
     format: str
     thresholds: Mapping[str, float] = field(default_factory=dict)  # label > score below which nothing is kept
     facts: bool = False  # whether sections and facts were added to what the pipeline finds
+    columns: Mapping[str, str] = field(default_factory=dict)  # carried along from the input > their types
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,11 @@ class Head:
     redo: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a run holds one of each of its notes
 class Entry:
     """What became of one note.
 
-    sha256: Of its text in UTF-8; empty where it could not be read.
+    sha256: Of its text in UTF-8, see `hash_note`; empty where it could not be read.
     failures: Parts of an incomplete note that have no answer, (start_char, end_char, reason), half-open.
     reason: Why a note failed: place and kind of the error.
     file, start, end, written: Where its result stands: a file of the output folder, the bytes or the number of the Doc in
@@ -71,6 +75,17 @@ def hash_text(text: str) -> str:
     '1e44a1c4'
     """
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def hash_note(text: str, date: str | None = None, columns: Mapping[str, Any] | None = None) -> str:
+    """Return the SHA-256 of all of a note that its result depends on: its text, and its date and other columns if it has them.
+
+    >>> hash_note("fever") == hash_text("fever"), hash_note("fever", "2024-03-15") == hash_text("fever")
+    (True, False)
+    """
+    if date is None and not columns:
+        return hash_text(text)
+    return hash_text(json.dumps([text, date, dict(columns or {})]))
 
 
 def pipeline_identity(nlp: Language) -> dict[str, str]:

@@ -40,7 +40,7 @@ def _read(*inputs: Path | str, stdin: bytes = b"", encoding: str | None = None) 
         ("n.ndjson", b'{"text": "a"}\n\n{"id": "x", "text": "b"}\n', {"n-000001": "a", "x": "b"}, {}),
         ("n.jsonl", '{"text": "a"}'.encode("utf-16"), {},
          {"n": "not UTF-8 but UTF-16, as it looks; JSON Lines is UTF-8. Convert it"}),
-        ("n.jsonl.gz", b"x", {}, {"{place}": "not a whole gzip file (BadGzipFile). Pack it again; 0 lines of it were read"}),
+        ("n.jsonl.gz", b"x", {}, {"{place}": "not a whole gzip file (BadGzipFile). Pack it again; 0 rows of it were read"}),
         ("n.jsonl", b"[" * 100_000, {}, {"n-000001": "not JSON at column 1"}),
         ("n.jsonl", b'{"id": 1.5, "text": "a"}', {}, {"n-000001": 'its "id" is neither a string nor a whole number'}),
         ("n.jsonl", b'{"id": true, "text": "a"}', {}, {"n-000001": 'its "id" is neither a string nor a whole number'}),

@@ -15,10 +15,10 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from kiwi_spacy.components.facts import derive_facts
-from kiwi_spacy.contract import NOTE, set_modifiers, set_relations
+from kiwi_spacy.contract import NOTE, set_columns, set_modifiers, set_relations
 from kiwi_spacy.contract.facts import set_facts
 from kiwi_spacy.errors import KiwiError
-from kiwi_spacy.formats.tables import describe
+from kiwi_spacy.formats.tables import Type, describe
 from kiwi_spacy.tables import TABLES, schema_of, to_batch
 
 DOCS = Path(__file__).parents[2] / "docs" / "tables.md"
@@ -168,3 +168,11 @@ def test_pandas_polars_and_duckdb_read_the_same_rows() -> None:
 
 def test_the_page_of_the_docs_lists_every_column_as_it_is() -> None:
     assert DOCS.read_text(encoding="utf-8").endswith(describe())
+
+
+def test_columns_of_the_input_stand_at_the_end() -> None:
+    doc = note("fever", {"fever": "problem"}, {})
+    set_columns(doc, {"ward": "b", "status": 3})
+    carried: dict[str, Type] = {"ward": "string", "status": "int64", "left": "date32"}
+    (row,) = to_batch([doc], "problems", carried).to_pylist()
+    assert list(row.items())[-3:] == [("ward", "b"), ("input_status", 3), ("left", None)]

@@ -12,7 +12,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from kiwi_spacy.contract import LAYERS, Remark, count_problem, get_remarks, set_failures, set_provenance, set_remarks
+from kiwi_spacy.contract import LAYERS, Remark, count_problem, get_remarks, set_columns, set_failures, set_provenance, set_remarks
 from kiwi_spacy.contract import Failure as NoAnswer
 from kiwi_spacy.contract.facts import Fact, get_facts, set_facts
 from kiwi_spacy.contract.sections import Section, get_sections, set_sections
@@ -224,6 +224,7 @@ def test_jsonl_holds_every_layer(blank: Language) -> None:
     doc.spans["others"] = [Span(doc, 0, 1, label="x")]
     doc.user_data["mine"] = {"a": [1, None]}
     doc._.note_date = "2026-03-04"
+    set_columns(doc, {"ward": "b"})
     record = json.loads(json.dumps(doc_to_record(doc)))
     assert {layer.name for layer in LAYERS} - set(record) == {"note", "scores", "roles"}
     again = record_to_doc(blank, record, SCHEMA)

@@ -185,7 +185,7 @@ def test_extract_docbin_starts_a_new_file_after_so_many_notes(
 ) -> None:
     monkeypatch.setattr(folder, "SHARD", 2)
     seen: list[list[str]] = []
-    monkeypatch.setattr("kiwi_spacy.run.extract.give_back", lambda: seen.append(sorted(p.name for p in out.glob("*.spacy"))))
+    monkeypatch.setattr("kiwi_spacy.run.work.give_back", lambda: seen.append(sorted(p.name for p in out.glob("*.spacy"))))
     out = tmp_path / "out"
     extract([str(notes)], nlp, out, "docbin", batch_size=1)
     assert seen == [[], ["extracted-00001.spacy"], ["extracted-00001.spacy"]]  # while the run goes on
@@ -215,7 +215,7 @@ def test_extract_reads_jsonl_and_reports_lines_that_it_cannot_read(nlp: Language
     summary = extract([str(tmp_path / "in.jsonl")], nlp, tmp_path / "out", "brat")
     assert _names(tmp_path / "out", "brat") == ["7", "in-000003", "in-000007"]
     assert summary.failed == [
-        ("in-000004", 'no "text" that is a string'),
+        ("x", 'no "text" that is a string'),
         ("in-000005", "not JSON at column 2"),
         ("in-000006", "not UTF-8 at byte 10. Name what it is in: --encoding latin-1, say"),
         ("../up", "its id cannot be a file name below the output folder"),

@@ -67,7 +67,8 @@ class Problem:
 class BratNote:
     """One note as read: its spans, its legal links as `written`, what is said of spans, and what was `reported`.
 
-    layers: What this package wrote of the whole note: {"provenance" | "problems" | "failures" | "note_date": rows of that layer}.
+    layers: What this package wrote of the whole note: {layer: its rows}, of "provenance", "problems", "failures",
+        "note_date" and "columns".
     """
 
     name: str
