@@ -9,171 +9,69 @@ pipeline, also what it finds in them, behaviour by kind, and what facts cost bes
 """
 
 import argparse
-import json
 import os
 import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import spacy
 from codes import held_out
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from kiwi_spacy.components.cues import load_cues
-from kiwi_spacy.components.facts import READERS, derive_facts
-from kiwi_spacy.components.sections import find_sections
-from kiwi_spacy.contract import NOTE, get_modifiers
+from kiwi_spacy.components.facts import derive_facts
 from kiwi_spacy.contract.facts import Fact
-from kiwi_spacy.formats.corpus import read_docs
-from kiwi_spacy.schema import load_schema
+from kiwi_spacy.study.fact_gold import DEFAULTS
+from kiwi_spacy.study.facts import (
+    Rates,
+    given_folder,
+    heading_rates,
+    judge_status,
+    judge_values,
+    status_counts,
+    value_counts,
+    value_rates,
+)
 
 ROOT = Path(__file__).parent.parent
 KINDS = ("scope", "post", "uncertain", "family", "condition")  # the kinds of short lines that status answers for
-AXES = ("certainty", "time", "experiencer", "condition", "use")
-DEFAULTS = {"certainty": "present", "time": "current", "experiencer": "patient", "condition": "-", "use": "-"}
-UNCOMPARED = ("words", "unit_words", "qualifier")  # what a value says beside what it comes to
 TOKENS = {"nlp": {"tokenizer": {"@tokenizers": "kiwi.ClinicalTokenizer.v1"}}}
 
 
-def f1(counts: Counter[tuple[bool, bool]]) -> str:
-    """Return precision, recall and F1 of (gold, found) counts."""
-    hits, extra, missed = counts[True, True], counts[False, True], counts[True, False]
-    precision, recall = hits / max(1, hits + extra), hits / max(1, hits + missed)
-    score = 2 * hits / max(1, 2 * hits + extra + missed)
-    return f"precision {precision:.3f} recall {recall:.3f} F1 {score:.3f} ({hits} found, {extra} wrong, {missed} missed)"
+def shown(rates: Rates) -> str:
+    """Return precision, recall and F1 with what they are counted from."""
+    return (
+        f"precision {rates.precision:.3f} recall {rates.recall:.3f} F1 {rates.f1:.3f} "
+        f"({rates.right} found, {rates.found - rates.right} wrong, {rates.gold - rates.right} missed)"
+    )
 
 
-def sections() -> Counter[tuple[bool, bool]]:
+def rates_of(counts: Counter[tuple[bool, bool]]) -> Rates:
+    """Return the rates of (gold, found) counts."""
+    hits = counts[True, True]
+    return Rates(hits + counts[True, False], hits + counts[False, True], hits)
+
+
+def sections() -> Rates:
     """Compare headings and keys with those marked by hand in our own corpus."""
-    gold: dict[str, set[tuple[int, str]]] = {}
-    for line in (ROOT / "tests/components/sections.tsv").read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            note, start, _, key = line.split("\t")
-            gold.setdefault(note, set()).add((int(start), key))
-    counts: Counter[tuple[bool, bool]] = Counter()
-    for note, wanted in gold.items():
-        text = (ROOT / "corpus" / f"{note}.txt").read_text(encoding="utf-8")
-        found = {(s.heading_start, s.key or "-") for s in find_sections(text)}
-        counts[True, True] += len(found & wanted)
-        counts[False, True] += len(found - wanted)
-        counts[True, False] += len(wanted - found)
-    return counts
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A span of our own corpus: what the gold says of it and what was found. `what` is its label, or an axis of status."""
-
-    note: str
-    start_char: int
-    end_char: int
-    what: str
-    gold: Any
-    found: Any
-
-
-def own_notes(part: str) -> dict[str, Doc]:
-    """Return the notes of a part of our own corpus by name, with the entities, modifiers and links of its annotation."""
-    nlp = spacy.blank("en", config=TOKENS)
-    return {str(doc.user_data[NOTE]): doc for doc in read_docs(ROOT / "corpus" / part, nlp, load_schema())}
-
-
-def rows(path: Path) -> Iterator[list[str]]:
-    """Yield the columns of a table of gold."""
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            yield line.split("\t")
-
-
-def own_values(part: str = "test") -> list[Judged]:
-    """Return each value of the gold, with what the rules make of the same span, given entities and links."""
-    readers = load_cues().readers
-    found: dict[tuple[str, int, int, str], Any] = {}
-    for note, doc in own_notes(part).items():
-        for span in get_modifiers(doc):  # those that no entity has
-            if span.label_ in readers:
-                value = READERS[readers[span.label_]](span.text)
-                found[note, span.start_char, span.end_char, span.label_] = value.to_dict() if value else None
-        for fact in derive_facts(doc):
-            for attribute in (a for group in fact.attributes.values() for a in group):
-                if attribute.label in readers:
-                    found[note, attribute.start_char, attribute.end_char, attribute.label] = attribute.value
-    gold = rows(ROOT / "corpus" / part / "values.tsv")
-    places = ((note, int(start), int(end), label, value) for note, start, end, label, _, value in gold)
-    return [Judged(*place, json.loads(value), _bare(found[tuple(place)])) for *place, value in places]
-
-
-def _bare(value: Any) -> Any:
-    """Return a value without the words that it keeps."""
-    if isinstance(value, dict):
-        return {key: _bare(item) for key, item in value.items() if key not in UNCOMPARED}
-    return [_bare(item) for item in value] if isinstance(value, list) else value
-
-
-def value_counts(judged: list[Judged]) -> Counter[str]:
-    """Count values that are right, wrong, left as words though they have one, and rightly left as words."""
-    counts: Counter[str] = Counter()
-    for each in judged:
-        if each.found == each.gold:
-            counts["right" if each.gold is not None else "rightly words"] += 1
-        else:
-            counts["left as words" if each.found is None else "wrong"] += 1
-    return counts
-
-
-def value_f1(judged: list[Judged]) -> float:
-    """Return the F1 of normalised values, given spans: a value counts if it is the gold's in every key."""
-    right = sum(each.gold is not None and each.found == each.gold for each in judged)
-    return 2 * right / max(1, sum((each.gold is not None) + (each.found is not None) for each in judged))
-
-
-def own_status(part: str = "test") -> list[Judged]:
-    """Return what the gold says of each entity on each axis, with what the rules say, given entities and modifiers."""
-    found = {}
-    for note, doc in own_notes(part).items():
-        for fact in derive_facts(doc):
-            found[note, fact.start_char, fact.end_char] = fact.status
-    judged = []
-    for note, start, end, _, _, *axes in rows(ROOT / "corpus" / part / "status.tsv"):
-        place = note, int(start), int(end)
-        for axis, gold in zip(AXES, axes, strict=True):
-            if gold != "?":
-                judged.append(Judged(*place, axis, gold, getattr(found[place], axis) or "-"))
-    return judged
-
-
-def status_counts(judged: list[Judged], axis: str) -> tuple[float, Counter[tuple[bool, bool]]]:
-    """Return the share of entities that are right on an axis, and (gold, found) counts of what differs from its default.
-
-    A wrong word in place of another counts as one missed and one wrong.
-    """
-    counts: Counter[tuple[bool, bool]] = Counter()
-    mine = [each for each in judged if each.what == axis]
-    for each in mine:
-        if each.gold == each.found:
-            counts[each.gold != DEFAULTS[axis], each.gold != DEFAULTS[axis]] += 1
-        else:
-            counts[True, False] += each.gold != DEFAULTS[axis]
-            counts[False, True] += each.found != DEFAULTS[axis]
-    return sum(each.gold == each.found for each in mine) / max(1, len(mine)), counts
+    parts = [heading_rates(*given_folder(ROOT / "corpus" / part)) for part in ("train", "dev", "test")]
+    return Rates(sum(p.gold for p in parts), sum(p.found for p in parts), sum(p.right for p in parts))
 
 
 def own_corpus(*, misses: bool = False) -> None:
     """Print values and status of the test part of our own corpus, spans given."""
-    values, status = own_values(), own_status()
-    print(f"values, own corpus, spans given: F1 {value_f1(values):.3f}")
+    gold, found = given_folder(ROOT / "corpus/test")
+    values, status = judge_values(gold, found, "given"), judge_status(gold, found, "given")
+    print(f"values, own corpus, spans given: F1 {value_rates(values).f1:.3f}")
     for label in sorted({each.what for each in values}):
         mine = [each for each in values if each.what == label]
-        print(f"  {label:15} F1 {value_f1(mine):.3f}  {dict(value_counts(mine))}")
+        print(f"  {label:15} F1 {value_rates(mine).f1:.3f}  {dict(value_counts(mine))}")
     print("status, own corpus, spans given")
-    for axis in AXES:
-        accuracy, counts = status_counts(status, axis)
-        print(f"  {axis:11} accuracy {accuracy:.3f}; of what is not {DEFAULTS[axis]}: {f1(counts)}")
+    for axis, default in DEFAULTS.items():
+        accuracy, rates = status_counts(status, axis)
+        print(f"  {axis:11} accuracy {accuracy:.3f}; of what is not {default}: {shown(rates)}")
     for each in values + status if misses else ():
         if each.gold != each.found:
             print(f"  {each.note} {each.start_char}-{each.end_char} {each.what}: gold {each.gold}, found {each.found}")
@@ -204,7 +102,7 @@ def tally(path: Path, fact_of: Callable[[str, int, int], Fact | None]) -> None:
         others[whom != "Patient", fact is not None and fact.status.experiencer != "patient"] += 1
     print(f"  mentions {total}, with a fact {found}")
     for name, counts in (("negated", negated), ("historical", historical), ("not patient", others)):
-        print(f"  {name:11} {f1(counts)}")
+        print(f"  {name:11} {shown(rates_of(counts))}")
 
 
 def given(nlp: Language) -> Callable[[str, int, int], Fact]:
@@ -300,7 +198,7 @@ def main() -> None:
     parser.add_argument("--pipeline")
     parser.add_argument("--misses", action="store_true")
     args = parser.parse_args()
-    print(f"sections, own corpus\n  {f1(sections())}")
+    print(f"sections, own corpus\n  {shown(sections())}")
     own_corpus(misses=args.misses)
     held_out(seed=4)
     if not args.shared:

@@ -108,6 +108,7 @@ class Result:
             "scores": {task: _scores_dict(items, gold, precision) for task, (items, gold) in self.scored.items()},
             "failed": [{"note": note, "reason": reason} for note, reason in self.found.failed],
             "problems": self.found.problems,
+            "facts": self.found.facts.to_dict() if self.found.facts else {},
         }
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..fact_scores import fact_rows
+from ..facts import VIEWS
 from .calibration import round_up
 from .errors import KINDS
 from .figures import END_TO_END, FEW, Result, differences
@@ -73,7 +75,7 @@ def write_report(
         environment = _environment(suffix)
         template = environment.get_template(f"report.{suffix}.jinja")
         page = template.render(
-            report=report, title=title, tasks=TASKS, kinds=KINDS, few=FEW, plots=plots, **(extra or {})
+            report=report, title=title, tasks=TASKS, kinds=KINDS, few=FEW, plots=plots, views=VIEWS, **(extra or {})
         )
         (folder / f"report.{suffix}").write_text(page, encoding="utf-8")
 
@@ -94,7 +96,7 @@ def _environment(suffix: str) -> Environment:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=suffix == "html", undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "up": round_up}
+    environment.filters |= {"percent": percent, "up": round_up, "fact_rows": fact_rows}
     return environment
 
 

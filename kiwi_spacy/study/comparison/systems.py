@@ -23,6 +23,9 @@ from ...schema import Schema
 from ...scoring import Annotations, Link, doc_annotations, links_of
 from ...tokenizer import build_tokenizer
 from ..evaluate import link_gold, links_given_spans
+from ..fact_gold import FactGold, has_tables, read_fact_gold
+from ..fact_scores import FactScores, score_facts
+from ..facts import given_facts, rules_of, told_facts
 from ..pairing import pair_overlapping
 
 
@@ -42,12 +45,16 @@ class GoldNote:
 
 @dataclass
 class Source:
-    """Annotated notes of one place. `problems` says, by file and line, what could not be read as it stands."""
+    """Annotated notes of one place. `problems` says, by file and line, what could not be read as it stands.
+
+    `facts` is what its tables say of status, values and sections.
+    """
 
     name: str
     notes: list[GoldNote]
     label_map: LabelMap | None = None
     problems: list[str] = field(default_factory=list)
+    facts: FactGold | None = None
 
     def groups(self, seed: int) -> list[list[str]]:
         """Return the notes' names in a random order, copies of one text together."""
@@ -65,7 +72,8 @@ class Found:
 
     `scores` holds, for each note, the score of each span and link that has one. `given_gold` is, for each note, gold on
     the pipeline's tokens and what it finds with those spans given; None where it cannot take them. `failed` holds
-    (note, reason); such a note counts as empty. `problems` sums what the pipeline counted on its Docs.
+    (note, reason); such a note counts as empty. `problems` sums what the pipeline counted on its Docs. `facts` is there
+    where the source has gold of them and the system is a pipeline.
     """
 
     notes: list[Annotations]
@@ -73,6 +81,7 @@ class Found:
     given_gold: list[tuple[Annotations, Annotations]] | None = None
     failed: list[tuple[str, str]] = field(default_factory=list)
     problems: dict[str, int] = field(default_factory=dict)
+    facts: FactScores | None = None
 
 
 def note_annotations(note: BratNote) -> Annotations:
@@ -103,6 +112,10 @@ def read_source(
             else:
                 source.problems += note.problems
                 source.notes.append(GoldNote(note.name, note.text, note_annotations(note)))
+        if mapped is None:
+            source.facts = read_fact_gold(path, schema, text_dir=text_dir)
+        elif has_tables(path):
+            source.problems.append(f"{path}: its tables of status, values and sections are left out, as labels are mapped.")
     elif mapped is not None:
         raise KiwiError(f"'{path}': a label map is for folders of brat annotations.")
     else:
@@ -132,10 +145,15 @@ def run_pipeline(nlp: Language, source: Source, schema: Schema, *, batch_size: i
     examples = [_example(nlp, note, schema) for note in source.notes]
     found = Found([], [])
     problems: Counter[str] = Counter()
+    rules = rules_of(nlp)
+    judged = source.facts.notes if source.facts else set()
+    told = {}
     for eg in examples:  # a gold span that is moved or dropped when links are asked for it
         problems.update({f"gold: {kind}": times for kind, times in eg.reference._.problems.items()})
     for note, doc in zip(source.notes, annotate(nlp, (eg.predicted for eg in examples), batch_size)):
         if isinstance(doc, Doc):
+            if note.name in judged:
+                told[note.name] = told_facts(doc, rules)
             problems.update(doc._.problems)
             found.notes.append(doc_annotations(doc))
             found.scores.append(_scores(doc))
@@ -144,6 +162,11 @@ def run_pipeline(nlp: Language, source: Source, schema: Schema, *, batch_size: i
             found.notes.append(Annotations())
             found.scores.append({})
     found.problems = dict(sorted(problems.items()))
+    if source.facts is not None:
+        by_rules = {
+            note.name: given_facts(eg.reference, rules) for note, eg in zip(source.notes, examples) if note.name in judged
+        }
+        found.facts = score_facts(source.facts, by_rules, told)
     if given and links_given_spans(nlp):
         # The notes that it fails on are left out on both sides.
         bad = {name for name, _ in found.failed}
