@@ -28,6 +28,7 @@ def tasks() -> dict[str, Callable[[Doc], Any]]:
         "doc._.relations": lambda doc: doc._.relations,
         "doc._.facts": lambda doc: doc._.facts,
         "page": render_html,
+        "page with facts": lambda doc: render_html(doc, facts=doc._.facts),
         "table": summary_table,
         "split_doc, merge_docs": lambda doc: merge_docs(split_doc(doc, range(0, len(doc), 500))),
     }

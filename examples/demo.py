@@ -27,13 +27,14 @@ def main() -> None:
             sys.exit(f"Pipeline {name} is not installed. Run: make demo")
         doc = docs[name] = spacy.load(name)(text)
         page = OUTPUT / f"{name}.html"
-        page.write_text(render_html(doc, title=f"{NOTE.stem} by {name}"), encoding="utf-8")
+        page.write_text(render_html(doc, title=f"{NOTE.stem} by {name}", facts=doc._.facts), encoding="utf-8")
         print(f"\n{name}: {len(doc.ents)} entities, {len(doc._.relations)} links\n")
         print(summary_table(doc))
         print(f"\n{fact_tables(doc._.facts)}")
     print("\nSide by side, where they differ:\n")
     print(side_by_side(docs))
-    frames = "".join(f'<iframe srcdoc="{html.escape(render_html(doc, title=name))}"></iframe>' for name, doc in docs.items())
+    pages = (render_html(doc, title=name, facts=doc._.facts) for name, doc in docs.items())
+    frames = "".join(f'<iframe srcdoc="{html.escape(page)}"></iframe>' for page in pages)
     style = "body{display:flex;margin:0;height:100vh}iframe{flex:1;border:0;border-right:1px solid #ccc}"
     both = OUTPUT / "side-by-side.html"
     head = f"<!doctype html><meta charset=utf-8><title>{NOTE.stem}</title><style>{style}</style>"

@@ -139,7 +139,7 @@ def show(
             table = "" if html else f"{summary_table(doc)}\n\n{fact_tables(doc._.facts)}"
             if html:
                 html.parent.mkdir(parents=True, exist_ok=True)
-                html.write_text(render_html(doc, title=note.stem), encoding="utf-8")
+                html.write_text(render_html(doc, title=note.stem, facts=doc._.facts), encoding="utf-8")
     if html:
         typer.echo(f"{html} written", err=True)
     else:

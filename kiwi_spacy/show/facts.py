@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..contract.facts import Attribute, Fact
-from ..contract.views import DRUG, PROBLEM, flat, results_of, words
+from ..contract.views import DRUG, PROBLEM, TEST, flat, results_of, words
 from .words import aligned
 
 PROBLEMS = ("problem", "status", "section", "where and how", "codes")
 MEDICATIONS = ("drug", "status", "strength", "dose", "form", "route", "frequency", "duration")
 RESULTS = ("test", "result", "flag", "reference range", "time")
+_NO_BRACES = str.maketrans("", "", "{}")
 
 
 def problem_list(facts: Iterable[Fact]) -> list[tuple[str, ...]]:
@@ -54,28 +55,63 @@ def status_words(fact: Fact) -> str:
     return f"{fact.status.summary} ({relative})" if relative else fact.status.summary
 
 
+def value_words(fact: Fact) -> str:
+    """Return in short what the modifiers of a drug or a test come to, in the note's words where they were not read.
+
+    >>> from kiwi_spacy.contract.status import Status
+    >>> twice = Attribute("frequency", "b.i.d.", 6, 12, value={"frequency": 2, "period": 1, "periodUnit": "d"})
+    >>> strength = Attribute("strength", "20mg", 0, 4, value={"parts": [{"value": 20, "unit": "mg"}]})
+    >>> value_words(Fact("drug", "Lasix", 13, 18, None, Status(), None, {"strength": (strength,), "frequency": (twice,)}))
+    '20 mg, 2 per 1 d'
+    """
+    if fact.type == TEST:
+        return "; ".join(" ".join(filter(None, row[1:3])) for row in result_table([fact]))
+    if fact.type != DRUG:
+        return ""
+    amounts = [_amounts(found) for label in ("strength", "dosage") for found in fact.attributes.get(label, ())]
+    times = [_timing(found.value or {}) or flat(found.text) for found in fact.attributes.get("frequency", ())]
+    return ", ".join([*amounts, *times])
+
+
 def _frequency(found: Attribute) -> str:
-    """Return the note's words and what they come to, both ends of a range, the count and "as needed" included."""
-    value = found.value or {}
+    """Return the note's words and what they come to."""
+    timing = _timing(found.value or {})
+    return f"{flat(found.text)} = {timing}" if timing else flat(found.text)
+
+
+def _timing(value: dict[str, Any]) -> str:
+    """Return how often, with both ends of a range, times of day, the count and "as needed"; empty where no rate is said."""
     if not {"frequency", "period", "periodUnit"} <= value.keys():
-        return flat(found.text)
+        return ""
     times, period = _span(value, "frequency", "frequencyMax"), _span(value, "period", "periodMax")
     parts = [f"{times} per {period} {value['periodUnit']}"]
+    parts += [" ".join(value[key]) for key in ("when", "timeOfDay", "dayOfWeek") if key in value]
     if "count" in value:
         parts.append(f"{value['count']} in all")
     if value.get("asNeeded"):
         reason = flat(value.get("asNeededFor", ""))
         parts.append(f"as needed for {reason}" if reason else "as needed")
-    return f"{flat(found.text)} = {', '.join(parts)}"
+    return ", ".join(parts)
 
 
 def _result(found: Attribute) -> str:
     """Return a quantity as number, or range, and UCUM unit; any other result in the note's words."""
     value: dict[str, Any] = found.value or {}
-    if value.get("type") != "quantity" or "value" not in value:
-        return flat(found.text)
+    return _quantity(value) if value.get("type") == "quantity" and "value" in value else flat(found.text)
+
+
+def _amounts(found: Attribute) -> str:
+    """Return a strength or a dose: each ingredient, and what it is in. Others, such as a sliding scale, stay words."""
+    value = found.value or {}
+    parts = value.get("parts") or ([value] if "value" in value else [])
+    within = f" per {_quantity(value['per'])}" if "per" in value else ""
+    return " + ".join(map(_quantity, parts)) + within if parts else flat(found.text)
+
+
+def _quantity(value: dict[str, Any]) -> str:
     about = "about " if value.get("approximate") else ""
-    return f"{about}{value.get('comparator', '')}{_span(value, 'value', 'high')} {value.get('unit', '')}".strip()
+    unit = (value.get("unit") or "").translate(_NO_BRACES)  # UCUM has braces about what is only counted, as {tablet}
+    return f"{about}{value.get('comparator', '')}{_span(value, 'value', 'high')} {unit}".strip()
 
 
 def _span(value: dict[str, Any], low: str, high: str) -> str:

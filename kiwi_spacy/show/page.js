@@ -1,8 +1,9 @@
-// Draws the links. Without script, or on paper, what they say stands in the titles and in the table.
+// Draws the links, and lights up why an entity has its status. Without script, or on paper, what they say stands in the titles
+// and in the tables.
 (function () {
-  var svg = document.getElementById('links'), paths = svg.querySelectorAll('path');
+  var svg = document.getElementById('links'), paths = svg.querySelectorAll('path'), note = svg.parentElement;
   var row = Number(svg.dataset.row), first = new Map();  // a span's first piece, by its key
-  document.querySelectorAll('[data-key]').forEach(function (piece) {
+  note.querySelectorAll('[data-key]').forEach(function (piece) {
     if (!first.has(piece.dataset.key)) { first.set(piece.dataset.key, piece); }
   });
   function draw() {
@@ -24,11 +25,42 @@
         end(modifier, m, level ? middle : below > 0 ? base.width : 0, level ? rise : 16));
     });
   }
-  document.addEventListener('mouseover', function (event) {
-    for (var keys = [], piece = event.target; piece; piece = piece.parentElement) { keys.push(piece.dataset.key); }
+  var panel = document.getElementById('why'), reasons = new Map(), decided = new Map(), lit = [];
+  note.querySelectorAll('[data-cues]').forEach(function (piece) {
+    piece.dataset.cues.split(' ').forEach(function (cue) {
+      decided.set(cue, (decided.get(cue) || []).concat(piece));
+    });
+  });
+  note.querySelectorAll('[data-because]').forEach(function (piece) {
+    reasons.set(piece.dataset.key, piece.title);  // the panel shows them, so a browser's own small window need not
+    piece.removeAttribute('title');
+  });
+  function point(target) {
+    for (var keys = [], piece = target; piece && piece.dataset; piece = piece.parentElement) { keys.push(piece.dataset.key); }
     paths.forEach(function (path) {
       path.classList.toggle('on', keys.includes(path.dataset.head) || keys.includes(path.dataset.modifier));
     });
+    lit.forEach(function (piece) { piece.classList.remove('on'); });
+    lit = [];
+    if (!panel) { return; }
+    var key = keys.find(function (each) { return reasons.has(each); });
+    panel.hidden = !key;
+    if (!key) { return; }
+    var entity = first.get(key);
+    panel.textContent = reasons.get(key);
+    lit = [entity];
+    entity.dataset.because.split(' ').forEach(function (cue) { lit = lit.concat(decided.get(cue) || []); });
+    lit.forEach(function (piece) { piece.classList.add('on'); });
+  }
+  document.addEventListener('mouseover', function (event) { point(event.target); });
+  document.addEventListener('focusin', function (event) { point(event.target); });
+  document.addEventListener('focusout', function () { point(null); });
+  document.addEventListener('keydown', function (event) { if (event.key === 'Escape') { point(null); } });
+  document.addEventListener('click', function (event) {
+    var link = location.protocol === 'about:' && event.target.closest('a');  // in a notebook's frame a link would leave the frame
+    if (!link) { return; }
+    event.preventDefault();
+    document.getElementById(link.hash.slice(1)).focus();  // which scrolls there
   });
   window.addEventListener('resize', draw);
   draw();

@@ -24,7 +24,7 @@ def summary_table(doc: Doc) -> str:
     """Return a plain-text table: each entity with its label, flags and modifiers."""
     rows = [("entity", "label", "flags", "modifiers")]
     for ent in doc.ents:
-        rows.append((_short(flat(ent.text)), ent.label_, ", ".join(flags(ent)), "; ".join(described(ent))))
+        rows.append((shortened(flat(ent.text)), ent.label_, ", ".join(flags(ent)), "; ".join(described(ent))))
     return aligned(rows)
 
 
@@ -39,5 +39,6 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
 
 
-def _short(text: str, width: int = 40) -> str:
+def shortened(text: str, width: int = 40) -> str:
+    """Return text of at most `width` characters, with "…" where it goes on."""
     return text if len(text) <= width else text[: width - 1] + "…"
