@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 SCALE = ".scale"  # ends the name of a packed matrix's scales
-LEAST = 4096  # numbers; smaller matrices stay in half precision
+LEAST = 1024  # numbers; smaller matrices stay in half precision
 
 
 def is_packable(value: Tensor) -> bool:
