@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="*", type=Path, help="folders of .txt and .ann; default: those of corpus/")
     folders = parser.parse_args().folders or [CORPUS / name for name in ("train", "dev", "test", "test-second")]
     counts = [count(folder) for folder in folders]
-    everything = sum((c for f, c in zip(folders, counts) if not f.name.endswith("-second")), Counter[str]())
+    everything = sum((c for f, c in zip(folders, counts) if not f.name.endswith("second")), Counter[str]())
     print("| | all | " + " | ".join(f"`{folder.name}`" for folder in folders) + " |")
     print("| --- " + "| ---: " * (len(folders) + 1) + "|")
     for row in ["notes", "words", "entities", "links", *load_schema().modifiers]:
