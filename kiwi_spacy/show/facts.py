@@ -1,6 +1,6 @@
 """Facts as the lists that a reader of notes knows: problems, medications, results."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..contract.facts import Attribute, Fact
@@ -8,8 +8,8 @@ from ..contract.views import DRUG, PROBLEM, TEST, flat, results_of, words
 from .words import aligned
 
 PROBLEMS = ("problem", "status", "section", "where and how", "codes")
-MEDICATIONS = ("drug", "status", "strength", "dose", "form", "route", "frequency", "duration")
-RESULTS = ("test", "result", "flag", "reference range", "time")
+MEDICATIONS = ("drug", "status", "strength", "dose", "form", "route", "frequency", "duration", "codes")
+RESULTS = ("test", "result", "flag", "reference range", "time", "codes")
 _NO_BRACES = str.maketrans("", "", "{}")
 
 
@@ -17,7 +17,7 @@ def problem_list(facts: Iterable[Fact]) -> list[tuple[str, ...]]:
     """Return a row of `PROBLEMS` for each problem, in reading order."""
     return [
         (flat(fact.text), status_words(fact), flat(fact.section.title) if fact.section else "",
-         words(fact, "severity", "bodyloc", "course", "temporal"), ", ".join(code.code for code in fact.codes))
+         words(fact, "severity", "bodyloc", "course", "temporal"), _codes(fact))
         for fact in facts if fact.type == PROBLEM
     ]
 
@@ -26,7 +26,7 @@ def medication_list(facts: Iterable[Fact]) -> list[tuple[str, ...]]:
     """Return a row of `MEDICATIONS` for each drug, in reading order; a frequency with what it comes to, if it was read."""
     return [
         (flat(fact.text), status_words(fact), *(words(fact, label) for label in ("strength", "dosage", "form", "route")),
-         "; ".join(map(_frequency, fact.attributes.get("frequency", ()))), words(fact, "duration"))
+         "; ".join(map(_frequency, fact.attributes.get("frequency", ()))), words(fact, "duration"), _codes(fact))
         for fact in facts if fact.type == DRUG
     ]
 
@@ -35,24 +35,30 @@ def result_table(facts: Iterable[Fact]) -> list[tuple[str, ...]]:
     """Return a row of `RESULTS` for each result of a test, in reading order; tests without a result are left out."""
     return [
         (flat(fact.text), _result(found), str((found.value or {}).get("interpretation", "")),
-         words(fact, "reference_range"), words(fact, "temporal"))
+         words(fact, "reference_range"), words(fact, "temporal"), _codes(fact))
         for fact in facts for found in results_of(fact)
     ]
 
 
+LISTS: tuple[tuple[str, tuple[str, ...], Callable[[Iterable[Fact]], list[tuple[str, ...]]]], ...] = (
+    ("Problems", PROBLEMS, problem_list), ("Medications", MEDICATIONS, medication_list), ("Results", RESULTS, result_table),
+)
+
+
 def fact_tables(facts: Sequence[Fact]) -> str:
     """Return the three lists as plain text, each under its name; one without a row says so."""
-    lists = (
-        ("Problems", PROBLEMS, problem_list(facts)), ("Medications", MEDICATIONS, medication_list(facts)),
-        ("Results", RESULTS, result_table(facts)),
-    )
-    return "\n\n".join(f"{name}\n\n{aligned([heads, *rows]) if rows else 'none found'}" for name, heads, rows in lists)
+    found = [(name, heads, rows_of(facts)) for name, heads, rows_of in LISTS]
+    return "\n\n".join(f"{name}\n\n{aligned([heads, *rows]) if rows else 'none found'}" for name, heads, rows in found)
 
 
 def status_words(fact: Fact) -> str:
     """Return the status in a word, and whose it is: "family (father)"."""
     relative = fact.status.relative
     return f"{fact.status.summary} ({relative})" if relative else fact.status.summary
+
+
+def _codes(fact: Fact) -> str:
+    return ", ".join(code.code for code in fact.codes)
 
 
 def value_words(fact: Fact) -> str:

@@ -27,13 +27,17 @@ Place = tuple[int, int]  # characters of the note, half-open
 
 @dataclass(frozen=True)
 class Entity:
-    """An entity, called `key` on the page. `reasons` say why it has its status; `cues` are the keys of the words for it."""
+    """An entity, called `key` on the page. `reasons` say why it has its status; `cues` are the keys of the words for it.
+
+    `row` is the id of the table's row to which it leads.
+    """
 
     span: Span
     key: str
     fact: Fact | None = None
     reasons: Sequence[str] = ()
     cues: Sequence[str] = ()
+    row: str = ""
 
     @property
     def tag(self) -> str:
@@ -110,7 +114,7 @@ def _attributes(entity: Entity, tag: str, *, row: int, first: bool, schema: Sche
     if first:
         parts.append(f'data-tag="{html_text(tag)}"')
     if first and entity.fact:
-        parts.append(f'id="{entity.key}" href="#row-{entity.key}" aria-describedby="why-{entity.key}"')
+        parts.append(f'id="{entity.key}" href="#{entity.row}" aria-describedby="why-{entity.key}"')
         parts.append(f'data-because="{" ".join(entity.cues)}"')
     return " ".join([
         *parts, f'title="{html_text(title)}"', f'style="{label_style(schema, entity.span.label_)};--up:{ROW * row}px"',

@@ -14,7 +14,7 @@ from ..schema import Schema, load_schema
 from .evidence import evidence_words
 from .lines import ROW, Entity, Marked, Place, note_lines
 from .markup import html_text, label_style
-from .tables import entity_table
+from .tables import entity_table, fact_lists, is_listed
 
 _SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 _STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
@@ -78,6 +78,7 @@ def render_html(
         *(['<p id="why" aria-hidden="true" hidden></p>'] if told else []),
         "<noscript><p class=empty>Links are drawn by a small script in this page. Without it, point at a "
         "modifier, or read the table.</p></noscript>",
+        *(fact_lists(entities) if told else ()),
         "<h2>Entities</h2>",
         entity_table(entities),
         _footer(doc),
@@ -108,6 +109,7 @@ def _entities(doc: Doc, facts: Sequence[Fact]) -> tuple[list[Entity], dict[Place
         Entity(ent, f"e{i}") if fact is None else Entity(
             ent, f"e{i}", fact, evidence_words(fact, text, pipeline),
             [cues[place] for place in dict.fromkeys((each.start_char, each.end_char) for each in fact.status.evidence)],
+            f"{'listed' if is_listed(fact) else 'row'}-e{i}",
         )
         for i, (ent, fact) in enumerate(found)
     ]

@@ -42,8 +42,8 @@ ULTRASOUND = Fact("test", "ultrasound", 0, 10, None, Status())
 def test_each_fact_stands_in_the_list_of_its_type() -> None:
     facts = [GOUT, LASIX, POTASSIUM, ULTRASOUND]
     assert problem_list(facts) == [("acute gout", "family (father)", "FH", "left toe", "M10.9")]
-    assert medication_list(facts) == [("Lasix", "taking", "20 mg", "", "", "", "b.i.d. = 2 per 1 d; ac", "")]
-    assert result_table(facts) == [("K", "<3.1 mmol/L", "L", "3.5-5.1", ""), ("K", "hemolyzed", "", "3.5-5.1", "")]
+    assert medication_list(facts) == [("Lasix", "taking", "20 mg", "", "", "", "b.i.d. = 2 per 1 d; ac", "", "")]
+    assert result_table(facts) == [("K", "<3.1 mmol/L", "L", "3.5-5.1", "", ""), ("K", "hemolyzed", "", "3.5-5.1", "", "")]
 
 
 def test_tables_name_their_columns_and_say_when_nothing_was_found() -> None:

@@ -11,7 +11,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from kiwi_spacy.contract import set_provenance
-from kiwi_spacy.contract.facts import Attribute, Fact, set_facts
+from kiwi_spacy.contract.facts import Attribute, Code, Fact, set_facts
 from kiwi_spacy.contract.status import Evidence, Status
 from kiwi_spacy.show import render_frame, render_html
 
@@ -98,12 +98,54 @@ def test_small_label_says_status_and_value(fact: Fact, tag: str) -> None:
 def test_an_entity_is_reached_by_the_keyboard_described_by_its_reasons_and_linked_to_its_row_and_back() -> None:
     page = parsed(render_html(noted("DVT was ruled out", Fact("problem", "DVT", 0, 3, None, ABSENT))))
     entity = by_id(page, "e0")
-    assert (entity.tag, entity.get("href"), entity.get("aria-describedby")) == ("a", "#row-e0", "why-e0")
+    assert (entity.tag, entity.get("href"), entity.get("aria-describedby")) == ("a", "#listed-e0", "why-e0")
     assert lines_of(by_id(page, "why-e0")) == ["absent: “was ruled out”, cue of rule denied"]
     assert entity.get("title") == "problem, absent\nabsent: “was ruled out”, cue of rule denied"
-    row = by_id(page, "row-e0")
-    assert [(link.get("href"), link.text) for link in row.iter("a")] == [("#e0", "DVT")]
-    assert (row.get("data-key"), row.get("tabindex")) == ("e0", "-1")  # so that the link's target takes the focus
+    for name in ("listed-e0", "row-e0"):
+        row = by_id(page, name)
+        assert [(link.get("href"), link.text) for link in row.iter("a")] == [("#e0", "DVT")]
+        assert (row.get("data-key"), row.get("tabindex")) == ("e0", "-1")  # so that the link's target takes the focus
+
+
+def rows_under(page: Element, heading: str) -> list[list[str]]:
+    """The rows of the table under a heading, its own heads first; empty where none stands there."""
+    body = page.find("body")
+    assert body is not None
+    parts = list(body)
+    (i,) = [i for i, part in enumerate(parts) if part.tag == "h2" and part.text == heading]
+    return [["".join(cell.itertext()) for cell in row] for row in parts[i + 1].iter("tr")]
+
+
+def test_problems_medications_and_results_stand_under_the_text_each_row_linked() -> None:
+    gout = Code("http://hl7.org/fhir/sid/icd-10-cm", "M10.9", "Gout, unspecified")
+    lasix = Code("http://www.nlm.nih.gov/research/umls/rxnorm", "4603", "furosemide", 0.91, "fuzzy")
+    page = parsed(render_html(noted(
+        "gout, Lasix, K, CT, rest", Fact("problem", "gout", 0, 4, None, ABSENT, codes=(gout,)),
+        Fact("drug", "Lasix", 6, 11, None, Status(), None, {"strength": (STRENGTH,)}, (lasix,)),
+        Fact("test", "K", 13, 14, None, Status(), None, {"labvalue": (HIGH, HIGH)}),
+        Fact("test", "CT", 16, 18, None, Status()), Fact("treatment", "rest", 20, 24, None, Status()),
+    )))
+    assert rows_under(page, "Problems") == [
+        ["Problem", "Status", "Section", "Where and how", "Codes"], ["gout", "absent", "", "", "M10.9"],
+    ]
+    assert rows_under(page, "Medications")[1:] == [["Lasix", "present", "20mg", "", "", "", "", "", "4603"]]
+    assert rows_under(page, "Results")[1:] == [["K", "5.9 mmol/L", "H", "", "", ""]] * 2
+    assert [row[5] for row in rows_under(page, "Entities")] == [
+        "Codes", "M10.9 Gout, unspecified", "4603 furosemide (fuzzy 0.91)", "", "", "",
+    ]
+    assert [by_id(page, f"e{i}").get("href") for i in range(5)] == [
+        "#listed-e0", "#listed-e1", "#listed-e2", "#row-e3", "#row-e4",
+    ]
+    in_rows = [row.find(".//a") for row in page.iter("tr") if row.get("data-key")]
+    assert [link.get("href") for link in in_rows if link is not None] == [
+        "#e0", "#e1", "#e2", "#e2", "#e0", "#e1", "#e2", "#e3", "#e4",
+    ]
+
+
+def test_a_list_without_a_row_says_none() -> None:
+    page = parsed(render_html(noted("gout", Fact("problem", "gout", 0, 4, None, Status()))))
+    assert [part.text for part in page.findall(".//p[@class='empty']")][-2:] == ["None.", "None."]
+    assert rows_under(page, "Results") == []
 
 
 def test_words_that_decided_can_be_lit_up_within_entities_and_modifiers_and_over_line_breaks() -> None:
@@ -186,7 +228,7 @@ def test_an_entity_that_is_a_line_break_has_a_row_without_a_link() -> None:
 def test_a_doc_without_facts_has_no_status_until_they_are_given(nlp: Language) -> None:
     doc = nlp("denies fever")
     page = render_html(doc)
-    assert [page.count(mark) for mark in ('id="why', "data-because=", "data-cues=", "Because", "<a ")] == [0] * 5
+    assert [page.count(mark) for mark in ('id="why', "data-because=", "data-cues=", "Because", "<a ", "<h2>Problems")] == [0] * 6
     assert re.findall(r'data-tag="(problem[^"]*)"', page) == ["problem, negated"]
     given = render_html(doc, facts=doc._.facts)
     assert re.findall(r'data-tag="(problem[^"]*)"', given) == ["problem, absent"]
