@@ -20,6 +20,7 @@ class ExtractFormat(str, Enum):
     jsonl = "jsonl"
     docbin = "docbin"
     csv = "csv"
+    fhir = "fhir"
 
 
 class RedoWhat(str, Enum):
@@ -67,6 +68,12 @@ def extract(
     facts: Annotated[
         bool, typer.Option("--facts", help="Write sections and facts too: status, values. With jsonl, docbin and csv.")
     ] = False,
+    fhir: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fhir", metavar="KEY=VALUE", help="Of FHIR's bundles, such as patient-column=mrn or text=yes; repeatable."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", hidden=True)] = False,
 ) -> None:
     """Run a pipeline over notes. Started again, it goes on where it stopped.
@@ -77,11 +84,13 @@ def extract(
     if overwrite:
         typer.echo("kiwi: --overwrite is now called --redo all.", err=True)
     with one_line():
+        from ..formats.fhir import parse_options
         from ..formats.records import Columns
         from ..run.extract import extract as run
         from ..run.thresholds import parse_thresholds, set_thresholds
 
         thresholds = parse_thresholds(threshold or [])
+        options = parse_options(fhir or [])
         named = text is not None or id is not None or date is not None or bool(carry)
         columns = Columns(text or "text", id, date, tuple(carry) if carry else None) if named else None
         nlp = load_pipeline(pipeline, device)
@@ -90,7 +99,8 @@ def extract(
             summary = run(
                 inputs, nlp, output, format.value, batch_size=batch_size,
                 redo="all" if overwrite else redo.value if redo else None, encoding=encoding,
-                thresholds=thresholds, facts=facts, columns=columns, stdin=typer.get_binary_stream("stdin"),
+                thresholds=thresholds, facts=facts, columns=columns, fhir=options,
+                stdin=typer.get_binary_stream("stdin"),
             )
     _echo_summary(summary)
     if summary.failed or summary.incomplete:

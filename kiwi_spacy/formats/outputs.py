@@ -1,11 +1,11 @@
-"""What a run over notes writes of each note: brat, JSONL, CSV or DocBin, as bytes that depend on nothing but the Doc."""
+"""What a run over notes writes of each note: brat, JSONL, CSV, DocBin or FHIR, as bytes that depend on nothing but the Doc."""
 
 import csv
 import io
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ from ..schema import ROLES
 from .brat import brat_lines
 from .docbin import encode_docbin
 from .fact_columns import FACT_COLUMNS, fact_cells
+from .fhir import FhirOptions, bundle_bytes
 from .jsonl import doc_to_record, json_line
 from .names import check_name
 from .tables import carried_names
@@ -39,7 +40,7 @@ __all__ = [
     "CSV_COLUMNS", "OUTPUTS", "SHARD", "Format", "Output", "check_name", "csv_rows", "join_docbins", "output_of", "split_docbin",
 ]
 
-Format = Literal["brat", "jsonl", "docbin", "csv"]
+Format = Literal["brat", "jsonl", "docbin", "csv", "fhir"]
 Layout = Literal["file a note", "one file", "shards"]
 
 SHARD = 500  # notes in a DocBin
@@ -66,10 +67,13 @@ class Output:
     head: bytes = b""
 
 
-def output_of(format: str, *, facts: bool = False, carried: Mapping[str, str] | None = None) -> Output:
+def output_of(
+    format: str, *, facts: bool = False, carried: Mapping[str, str] | None = None, fhir: FhirOptions | None = None
+) -> Output:
     """Return how a format is written; with `facts` a CSV has `FACT_COLUMNS` at its end, and after them those of the input.
 
     carried (Mapping[str, str] | None): Columns of the input that go along > their types.
+    fhir (FhirOptions | None): What is said of FHIR's bundles.
 
     RAISES (KiwiError): There is none of this name.
     """
@@ -80,6 +84,8 @@ def output_of(format: str, *, facts: bool = False, carried: Mapping[str, str] | 
         names = carried_names(own, carried or ())
         block = partial(_csv_block, facts=facts, carried=tuple(names))
         return Output("one file", "extracted.csv", block, head=_csv([(*own, *names.values())]))
+    if format == "fhir" and fhir:
+        return replace(OUTPUTS[format], render=partial(_fhir, options=fhir))
     return OUTPUTS[format]
 
 
@@ -100,6 +106,11 @@ def _csv_block(name: str, doc: Doc, *, facts: bool = False, carried: Sequence[st
 def _docbin(name: str, doc: Doc) -> bytes:
     doc.user_data[NOTE] = name
     return encode_docbin([doc])
+
+
+def _fhir(name: str, doc: Doc, *, options: FhirOptions | None = None) -> bytes:
+    doc.user_data[NOTE] = name
+    return bundle_bytes(doc, options)
 
 
 def csv_rows(doc: Doc, *, facts: bool = False) -> list[list[Any]]:
@@ -176,4 +187,5 @@ OUTPUTS: dict[str, Output] = {
     "jsonl": Output("one file", "extracted.jsonl", _jsonl),
     "csv": Output("one file", "extracted.csv", _csv_block, head=_csv([CSV_COLUMNS])),
     "docbin": Output("shards", ".spacy", _docbin),
+    "fhir": Output("file a note", ".json", _fhir),
 }

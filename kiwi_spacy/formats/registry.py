@@ -12,7 +12,7 @@ from typing import Literal
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ..contract import LAYERS, NOTE
+from ..contract import LAYERS, NOTE, get_modifiers, get_relations, span_key
 from ..errors import FormatError
 from ..schema import Schema
 from .bio import encode_bio, lost_in_bio, read_bio
@@ -21,6 +21,7 @@ from .docbin import encode_docbin, read_docbin
 from .doccano import encode_doccano, read_doccano
 from .docs import note_to_doc
 from .failure import Failure
+from .fhir import FhirOptions, bundle_bytes, now
 from .inception import encode_inception, read_inception, type_system
 from .jsonl import doc_to_record, json_line, lost_in_jsonl, read_jsonl
 from .label_studio import encode_label_studio, labelling_config, lost_in_label_studio, read_label_studio
@@ -119,6 +120,13 @@ def _encode_brat(doc: Doc, schema: Schema) -> bytes:
     return "".join(line + "\n" for line in brat_lines(doc)).encode("utf-8")
 
 
+def _modifiers_alone(doc: Doc) -> dict[str, int]:
+    """Return the modifiers of no entity, which are in no fact."""
+    linked = {relation.key[1] for relation in get_relations(doc)}
+    alone = sum(span_key(modifier) not in linked for modifier in get_modifiers(doc))
+    return {"modifiers of no entity that fhir cannot hold": alone} if alone else {}
+
+
 def _lines_of(path: Path) -> str:
     """Return which format of JSON lines a file is, by the fields of its first object; ours where they do not say."""
     try:
@@ -173,6 +181,11 @@ FORMATS: dict[str, Format] = {
         Format(
             "prodigy", "Prodigy's JSON lines, with tokens, spans and relations", "lines", (".jsonl",), _LINKED | _NOTE_LEVEL,
             _docs(read_prodigy), encode_prodigy, is_it=lambda path: _lines_of(path) == "prodigy",
+        ),
+        Format(
+            "fhir", "FHIR R4: a Bundle of each note's facts; it is written alone", "notes", (".json",),
+            _LINKED | {"scores", "facts", "provenance", "problems", "failures", "note_date"}, None,
+            lambda doc, schema: bundle_bytes(doc, FhirOptions(recorded=now())), lost=_modifiers_alone, holds_text=False,
         ),
         Format(
             "inception", "INCEpTION: a folder of UIMA CAS XMI, by dkpro-cassis", "notes", (".xmi",),

@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, Literal, NoReturn
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ..contract import Failure
 from ..errors import FormatError, KiwiError, OutputError
+from ..formats.fhir import FhirOptions, now, options_to_dict
 from ..formats.inputs import Note, Plan, plan_notes
 from ..formats.outputs import Format, Output, check_name, output_of
 from ..formats.records import Columns
@@ -25,7 +26,7 @@ Redo = Literal["changed", "all"]
 # Batches of notes > what becomes of each, in order: `work` does them in this process, others may do them in several.
 Work = Callable[[Language, Output, Iterable[Sequence[Ready]]], Iterator[Made]]
 
-WITH_FACTS: tuple[Format, ...] = ("jsonl", "docbin", "csv")
+WITH_FACTS: tuple[Format, ...] = ("jsonl", "docbin", "csv", "fhir")
 _WRITABLE = f"{', '.join(WITH_FACTS[:-1])} or {WITH_FACTS[-1]}"
 
 
@@ -55,7 +56,7 @@ class Summary:
 def extract(
     inputs: list[str], nlp: Language, output: Path, format: Format = "brat", *, batch_size: int = 32,
     redo: Redo | None = None, encoding: str | None = None, thresholds: Mapping[str, float] | None = None,
-    facts: bool = False, columns: Columns | None = None, stdin: BinaryIO | None = None,
+    facts: bool = False, columns: Columns | None = None, fhir: FhirOptions | None = None, stdin: BinaryIO | None = None,
 ) -> Summary:
     """Write what `nlp` finds in the notes into the folder `output`; one bad note never stops the others.
 
@@ -67,7 +68,7 @@ def extract(
         below `output`; "-" for standard input, JSON Lines or one plain note named "stdin".
     nlp (Language): The pipeline. Its `max_length` is raised where a note is longer, for this run.
     output (Path): "brat" writes NAME.ann per note, not the text; "jsonl" and "csv" write one file,
-        extracted.jsonl or .csv; "docbin" writes extracted-00001.spacy and so on.
+        extracted.jsonl or .csv; "docbin" writes extracted-00001.spacy and so on; "fhir" writes NAME.json per note.
     batch_size (int): Notes that the pipeline gets at a time.
     redo (Literal["changed", "all"] | None): Do again what another pipeline, other settings or another text have made, and
         take results away whose notes are gone; or do all notes again.
@@ -75,6 +76,7 @@ def extract(
     thresholds (Mapping[str, float] | None): The least scores by label, which `nlp` must apply; kept in the manifest.
     facts (bool): Write sections and facts too, in "jsonl", "docbin" and "csv", also where `nlp` has no components that find them.
     columns (Columns | None): Which columns of tables hold what; see `plan_notes`.
+    fhir (FhirOptions | None): Patient, systems and instant of FHIR's bundles; without an instant, when this run begins.
     stdin (BinaryIO | None): What "-" reads; the process's standard input by default.
     RETURNS (Summary): Counts, and the reasons why notes failed, which never hold note text.
     RAISES (KiwiError): An input is missing or empty, or two inputs hold notes of one name.
@@ -87,10 +89,17 @@ def extract(
     output_of(format)
     if facts and format not in WITH_FACTS:
         raise KiwiError(f"{format} cannot hold facts. Write them as {_WRITABLE}.")
+    if fhir and options_to_dict(fhir) and format != "fhir":
+        raise KiwiError(f"There are options of FHIR, and the format is {format}. Leave them out, or write fhir.")
+    fhir = fhir or FhirOptions()
+    if fhir.patient_column:
+        columns = columns or Columns()
+        columns = replace(columns, carry=tuple(dict.fromkeys([*(columns.carry or ()), fhir.patient_column])))
     plan = plan_notes(inputs, stdin if stdin is not None else sys.stdin.buffer, encoding, columns=columns)
-    settings = Settings(format, dict(thresholds or {}), facts, dict(plan.carried))
+    settings = Settings(format, dict(thresholds or {}), facts, dict(plan.carried), options_to_dict(fhir))
     head = Head(pipeline_identity(nlp), settings, "all" if redo == "all" else "")
-    made_as = output_of(format, facts=facts, carried=plan.carried)
+    recorded = replace(fhir, recorded=fhir.recorded or now())
+    made_as = output_of(format, facts=facts, carried=plan.carried, fhir=recorded)
     with open_folder(output, made_as, nlp.vocab) as folder, with_pipes(nlp, FACT_PIPES if facts else ()):
         removed = _begin(folder, head, plan, redo)
         run = _Run(nlp, folder, plan, redo)
@@ -103,7 +112,7 @@ def extract(
 
 def _unwritten(nlp: Language, format: Format, facts: bool) -> str:
     """Say that the pipeline's own facts are not written, where the format has no place for them or was not asked to have it."""
-    written = facts or format in ("jsonl", "docbin")
+    written = facts or format in ("jsonl", "docbin", "fhir")
     if written or all(nlp.get_pipe_meta(name).factory != "kiwi_facts" for name in nlp.pipe_names):
         return ""
     if format in WITH_FACTS:

@@ -30,6 +30,7 @@ class Settings:
     thresholds: Mapping[str, float] = field(default_factory=dict)  # label > score below which nothing is kept
     facts: bool = False  # whether sections and facts were added to what the pipeline finds
     columns: Mapping[str, str] = field(default_factory=dict)  # carried along from the input > their types
+    fhir: Mapping[str, str] = field(default_factory=dict)  # what was said of FHIR's bundles
 
 
 @dataclass(frozen=True)

@@ -502,10 +502,11 @@ def test_csv_that_was_killed_while_it_gained_facts_ends_as_one_that_was_not(
 
 
 @pytest.mark.parametrize("format, said", [
-    ("brat", "The pipeline finds facts, and brat does not hold them. To keep them, write jsonl, docbin or csv."),
+    ("brat", "The pipeline finds facts, and brat does not hold them. To keep them, write jsonl, docbin, csv or fhir."),
     ("csv", "The pipeline finds facts, and they are not written. To have their columns in csv, say --facts."),
     ("jsonl", ""),
     ("docbin", ""),
+    ("fhir", ""),
 ])
 def test_a_run_says_where_facts_of_its_pipeline_are_not_written(
     nlp: Language, notes: Path, tmp_path: Path, format: Format, said: str

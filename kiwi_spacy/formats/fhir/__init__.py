@@ -1,6 +1,6 @@
 """FHIR R4: a Bundle of each note, made of its facts (docs/fhir.md)."""
 
-from .bundle import PATIENT, doc_to_bundle
+from .bundle import bundle_bytes, doc_to_bundle, now
 from .options import FhirOptions, options_to_dict, parse_options
 
-__all__ = ["PATIENT", "FhirOptions", "doc_to_bundle", "options_to_dict", "parse_options"]
+__all__ = ["FhirOptions", "bundle_bytes", "doc_to_bundle", "now", "options_to_dict", "parse_options"]

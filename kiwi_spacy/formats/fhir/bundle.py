@@ -2,14 +2,16 @@
 
 import base64
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from html import escape
 from typing import Literal
 
 from spacy.tokens import Doc
 
-from ...contract import NOTE, get_failures, get_note_date, get_problems, get_provenance
+from ...contract import NOTE, get_columns, get_failures, get_note_date, get_problems, get_provenance
 from ...contract.facts import Fact
 from ...errors import FormatError
 from .elements import HL7, OURS, Json, flat, stable_id
@@ -17,18 +19,17 @@ from .evidence import ABSENT, extensions, incomplete
 from .options import FhirOptions, patient_reference
 from .resources import find_reactions, resources_of
 
-PATIENT = "kiwi_patient"  # the key in doc.user_data: the patient of a note, as `FhirOptions.patient`
 Type = Literal["transaction", "collection"]
 
 
 def doc_to_bundle(doc: Doc, options: FhirOptions | None = None, *, type: Type = "transaction") -> Json:
     """Return a note's facts as a Bundle of FHIR R4, plain data.
 
-    Ids are made of the note's name, and of a fact's place, words and type alone. Without a patient in the options, nor one that
-    `doc.user_data["kiwi_patient"]` names, it says that the patient is unknown; without `recorded` the same of the instant.
+    Ids are made of the note's name, and of a fact's place, words and type alone. Without a patient in the options it says that
+    the patient is unknown, and without `recorded` that the instant is.
 
     type: "transaction" puts each resource under its id, so that sending it twice changes nothing; "collection" only lists them.
-    RAISES (FormatError): The Doc has no name, of which its ids are made.
+    RAISES (FormatError): The Doc has no name, of which its ids are made, or nothing in the column of the patient.
     """
     options = options or FhirOptions()
     note = str(doc.user_data.get(NOTE) or "")
@@ -57,8 +58,24 @@ def doc_to_bundle(doc: Doc, options: FhirOptions | None = None, *, type: Type = 
     return {"resourceType": "Bundle", "type": type, "entry": [_entry(each, type) for each in [document, *made, provenance]]}
 
 
+def bundle_bytes(doc: Doc, options: FhirOptions | None = None) -> bytes:
+    """Return a note's Bundle as a file of JSON in UTF-8."""
+    made = doc_to_bundle(doc, options)
+    return json.dumps(made, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def now() -> str:
+    """Return this instant, in seconds of UTC, as `FhirOptions.recorded` has it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _patient(doc: Doc, options: FhirOptions) -> Json:
-    said = options.patient or str(doc.user_data.get(PATIENT) or "")
+    said = options.patient
+    if column := options.patient_column:
+        value = get_columns(doc).get(column)
+        said = "" if value is None else str(value).strip()
+        if not said:
+            raise FormatError(f"The note has no patient in the column '{column}'. Name another patient-column, or --carry it.")
     return dict(patient_reference(said, options.patient_system)) if said else {"extension": [_unknown()]}
 
 

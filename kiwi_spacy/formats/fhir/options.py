@@ -16,7 +16,7 @@ class FhirOptions:
     """Options of `kiwi extract --format fhir`, each given as KEY=VALUE.
 
     patient: Of all notes: a reference such as "Patient/17", or a number, which becomes a logical reference.
-    patient_field: The field of each JSON record that holds it.
+    patient_column: The column of the notes' table, or the field of their JSON, that holds it; one that is carried along.
     patient_system: What numbers of patients are unique in, a URI.
     note_system: What names of notes are unique in, a URI; ids are made of it too.
     recorded: The instant of the Provenance, such as "2026-11-27T05:00:00Z".
@@ -24,15 +24,15 @@ class FhirOptions:
     """
 
     patient: str = ""
-    patient_field: str = ""
+    patient_column: str = ""
     patient_system: str = ""
     note_system: str = ""
     recorded: str = ""
     text: str = ""
 
     def __post_init__(self) -> None:
-        if self.patient and self.patient_field:
-            raise FormatError("patient and patient-field are both given. Name the patient of all notes, or the field of each.")
+        if self.patient and self.patient_column:
+            raise FormatError("patient and patient-column are both given. Name one patient, or the column that holds each.")
         if self.recorded and not _INSTANT.fullmatch(self.recorded):
             raise FormatError(f"recorded is '{self.recorded}'. Write date, time and zone, as in 2026-11-27T05:00:00Z.")
         if self.text not in ("", "yes", "no"):
@@ -47,7 +47,7 @@ def parse_options(said: Iterable[str]) -> FhirOptions:
 
     RAISES (FormatError): A key is unknown or given twice, or a value is not of its form.
 
-    >>> parse_options(["patient-field=mrn", "text=yes"]).patient_field
+    >>> parse_options(["patient-column=mrn", "text=yes"]).patient_column
     'mrn'
     """
     known = {field.name.replace("_", "-"): field.name for field in fields(FhirOptions)}
@@ -63,12 +63,12 @@ def parse_options(said: Iterable[str]) -> FhirOptions:
 
 
 def options_to_dict(options: FhirOptions) -> dict[str, str]:
-    """Return the options that are set, as plain data.
+    """Return the options that are set, as plain data, by their names in the command.
 
-    >>> options_to_dict(FhirOptions(text="yes"))
-    {'text': 'yes'}
+    >>> options_to_dict(FhirOptions(note_system="urn:a"))
+    {'note-system': 'urn:a'}
     """
-    return {key: value for key, value in asdict(options).items() if value}
+    return {key.replace("_", "-"): value for key, value in asdict(options).items() if value}
 
 
 def patient_reference(value: str, system: str = "") -> Mapping[str, object]:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from kiwi_spacy.contract import NOTE, Failure, count_problem, set_failures, set_provenance
+from kiwi_spacy.contract import NOTE, Failure, count_problem, set_columns, set_failures, set_provenance
 from kiwi_spacy.contract.facts import Fact
 from kiwi_spacy.contract.status import Status
 from kiwi_spacy.errors import FormatError
 from kiwi_spacy.formats.brat import BratNote, read_folder
 from kiwi_spacy.formats.docs import note_to_doc
-from kiwi_spacy.formats.fhir import PATIENT, FhirOptions, doc_to_bundle
+from kiwi_spacy.formats.fhir import FhirOptions, doc_to_bundle
 from kiwi_spacy.formats.fhir.options import parse_options
 from kiwi_spacy.schema import load_schema
 
@@ -132,14 +132,16 @@ def test_facts_that_stand_twice_have_ids_of_their_own() -> None:
         ({"patient": "Patient/17"}, None, {"reference": "Patient/17"}),
         ({"patient": "00-17", "patient_system": "urn:oid:1.2.3"}, None,
          {"type": "Patient", "identifier": {"system": "urn:oid:1.2.3", "value": "00-17"}}),
-        ({}, "https://ehr.example/fhir/Patient/9", {"reference": "https://ehr.example/fhir/Patient/9"}),
+        ({"patient_column": "mrn"}, "https://ehr.example/fhir/Patient/9", {"reference": "https://ehr.example/fhir/Patient/9"}),
+        ({"patient_column": "mrn"}, 17, {"type": "Patient", "identifier": {"value": "17"}}),
     ],
-    ids=["none", "reference", "number", "of the note"],
+    ids=["none", "reference", "number", "of a column", "number of a column"],
 )
-def test_a_patient_is_the_one_that_is_said_and_none_is_invented(options: dict[str, str], kept: str | None, wanted: Any) -> None:
+def test_a_patient_is_the_one_that_is_said_and_none_is_invented(
+    options: dict[str, str], kept: str | int | None, wanted: Any
+) -> None:
     doc = make("gout; Allergies: penicillin; Lasix", {"gout": "problem", "penicillin": "drug", "Lasix": "drug"})
-    if kept:
-        doc.user_data[PATIENT] = kept
+    set_columns(doc, {"mrn": kept} if kept else {})
     made = resources(doc, **options)
     assert [each.get("subject", each.get("patient")) for each in made] == [wanted] * 3
 
@@ -185,11 +187,19 @@ def test_a_doc_without_a_name_is_refused() -> None:
         doc_to_bundle(NLP.make_doc("fever"))
 
 
+@pytest.mark.parametrize("columns", [{}, {"mrn": None}, {"mrn": " "}], ids=["no column", "nothing", "blank"])
+def test_a_note_without_the_patient_that_is_asked_for_is_refused(columns: dict[str, str | None]) -> None:
+    doc = make("gout", {"gout": "problem"})
+    set_columns(doc, columns)
+    with pytest.raises(FormatError, match="no patient in the column 'mrn'"):
+        doc_to_bundle(doc, FhirOptions(patient_column="mrn"))
+
+
 @pytest.mark.parametrize(
     ("said", "match"),
     [
         (["mrn=1"], "is no option of FHIR"), (["patient"], "is no option"), (["text=maybe"], "Write yes or no"),
-        (["recorded=2026-11-27"], "date, time and zone"), (["patient=1", "patient-field=mrn"], "both given"),
+        (["recorded=2026-11-27"], "date, time and zone"), (["patient=1", "patient-column=mrn"], "both given"),
         (["text=yes", "text=no"], "twice"), (["note-system=hospital"], "Write a URI"),
     ],
     ids=["key", "no value", "text", "recorded", "two patients", "twice", "system"],
