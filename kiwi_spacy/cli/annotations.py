@@ -69,7 +69,7 @@ def agree(
         bool, typer.Option("--show-text", help="Show the words that are disagreed on, which are the note's.")
     ] = False,
 ) -> None:
-    """Say how far two annotators of the same notes agree, and list where they do not."""
+    """Say how far two annotators of the same notes agree, also in tables of facts, and list where they do not."""
     with one_line():
         from ..study.annotation.agreement import agree as run
         from ..study.annotation.agreement import format_agreement

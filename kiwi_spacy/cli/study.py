@@ -24,7 +24,7 @@ def evaluate(
     text_dir: TextDir = None,
     device: OnDevice = Device.cpu,
 ) -> None:
-    """Score a pipeline on annotated notes."""
+    """Score a pipeline on annotated notes; its facts too, where a folder has status.tsv, values.tsv or sections.tsv."""
     with one_line():
         from ..study.evaluate import evaluate as run
 

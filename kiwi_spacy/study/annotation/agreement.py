@@ -5,7 +5,7 @@ One of the two may be a pipeline. All offsets that are compared are those of A's
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,10 +21,11 @@ from ...scoring import Annotations, Scores, format_table, score_notes
 from ...tokenizer import build_tokenizer
 from ..pairing import pair_overlapping
 from .alignment import align_texts, carry_span, invert, trim_span
+from .fact_agreement import FactAgreement, agree_facts, format_fact_agreement
+from .kappa import Confusion, cohen_kappa, kappa_dict
 
 Side = Literal["A", "B"]
 Kind = Literal["only in A", "only in B", "other label", "other borders", "link only in A", "link only in B"]
-Confusion = Counter[tuple[str, str]]  # (A's label, B's label) > how often
 
 OUTSIDE = "O"  # the label of a token that is in no entity, as in BIO
 _LEAST_IN_COMMON = 0.5  # share of the shorter text's characters; two texts with less are not one note
@@ -82,6 +83,7 @@ class Agreement:
     `labels` holds the labels that both gave to the same thing, from which kappa comes: of "tokens",
     their entity or none; of "entities" and "modifiers", spans of the same borders. `only_a` and
     `only_b` name notes that one folder alone has; `problems` and `failed` are lines that name the file.
+    `facts` is there where both folders have a table of status, values or sections.
     """
 
     scores: Scores
@@ -93,19 +95,21 @@ class Agreement:
     only_b: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    facts: FactAgreement | None = None
 
     def to_dict(self, show_text: bool = False) -> dict[str, Any]:
         """Return all of it, plain and ready for JSON; note text only where it is asked for."""
         return {
             "notes": self.notes,
             "scores": self.scores.to_dict(),
-            "kappa": {name: _kappa_dict(counts) for name, counts in self.labels.items()},
+            "kappa": {name: kappa_dict(counts) for name, counts in self.labels.items()},
             "disagreements": [each.to_dict(show_text) for each in self.disagreements],
             "not_in_both_texts": [each.to_dict(show_text) for each in self.left_out],
             "only_in_a": self.only_a,
             "only_in_b": self.only_b,
             "problems": self.problems,
             "failed": self.failed,
+            **({"facts": self.facts.to_dict(show_text)} if self.facts else {}),
         }
 
 
@@ -117,7 +121,7 @@ def agree(folder_a: Path, folder_b: Path, *, pairs: Path | None = None, schema: 
 
     pairs (Path | None): A file of two names a line, A's and B's, that says what goes together.
     schema (str | None): A schema file; the packaged schema by default.
-    RAISES (KiwiError): A folder is missing, or nothing is there to compare.
+    RAISES (KiwiError): A folder is missing, nothing is there to compare, or a table of facts does not fit its notes.
     """
     known = load_schema(schema)
     names_a, names_b = _names(folder_a), _names(folder_b)
@@ -140,6 +144,7 @@ def agree(folder_a: Path, folder_b: Path, *, pairs: Path | None = None, schema: 
         except FormatError as error:
             result.failed.append(str(error))
     result.scores = score_notes(scored, known)
+    result.facts = agree_facts(folder_a, folder_b, known, pairs=wanted if pairs is not None else None)
     if pairs is None:
         result.only_a, result.only_b = sorted(names_a - names_b), sorted(names_b - names_a)
     return result
@@ -278,36 +283,6 @@ def token_labels(entities: Iterable[SpanKey], tokens: Iterable[tuple[int, int]])
     return [next((by_char[at] for at in range(start, end) if at in by_char), OUTSIDE) for start, end in tokens]
 
 
-def cohen_kappa(counts: Mapping[tuple[str, str], int]) -> float | None:
-    """Return Cohen's kappa of two annotators who labelled the same items; None where it is not defined.
-
-    It is not defined where there is no item, or one category alone: chance then explains all. Nor
-    is it for spans as such. Chance agreement needs the number of items that both left unmarked, and
-    the stretches of a note that could have been a span and were not have no number; as one lets it
-    grow, kappa becomes F1 (Hripcsak and Rothschild, JAMIA 2005). So it is taken here over items that
-    are given: tokens, whose number depends on the tokenizer and which make one missed span many
-    misses; and spans of the same borders, which says nothing of the spans that one annotator lacks.
-
-    counts (Mapping[tuple[str, str], int]): (first annotator's label, second's) > items.
-
-    >>> cohen_kappa({("drug", "drug"): 20, ("drug", "test"): 5, ("test", "drug"): 10, ("test", "test"): 15})
-    0.4
-    >>> cohen_kappa({("drug", "drug"): 20}) is None
-    True
-    """
-    total = sum(counts.values())
-    first: Counter[str] = Counter()
-    second: Counter[str] = Counter()
-    for (one, other), times in counts.items():
-        first[one] += times
-        second[other] += times
-    by_chance = sum(first[label] * second[label] for label in first)
-    if by_chance == total * total:
-        return None
-    same = sum(times for (one, other), times in counts.items() if one == other)
-    return (same * total - by_chance) / (total * total - by_chance)
-
-
 def pair_spans(a: Collection[SpanKey], b: Collection[SpanKey]) -> list[tuple[SpanKey | None, SpanKey | None]]:
     """Pair the spans of two annotators, each at most once; one that stays alone is paired with None.
 
@@ -352,15 +327,6 @@ def _order(found: Disagreement) -> tuple[bool, list[tuple[int, int, str]], str]:
     return found.kind.startswith("link"), [(p.start, p.end, p.label) for p in found.places], found.kind
 
 
-def _kappa_dict(counts: Confusion) -> dict[str, Any]:
-    kappa = cohen_kappa(counts)
-    return {
-        "kappa": None if kappa is None else round(kappa, 4),
-        "items": counts.total(),
-        "labels": [{"a": one, "b": other, "items": times} for (one, other), times in sorted(counts.items())],
-    }
-
-
 def format_agreement(result: Agreement, *, show_text: bool = False) -> str:
     """Return the whole comparison as text: scores, kappa, what was left out, and each disagreement on a line.
 
@@ -394,6 +360,8 @@ def format_agreement(result: Agreement, *, show_text: bool = False) -> str:
     counted = ", ".join(f"{times} {kind}" for kind, times in sorted(kinds.items())) or "none"
     lines += ["", f"Disagreements, at A's offsets: {counted}"]
     lines += [f"  {each.note}  {each.kind}  {_shown(each.places, show_text)}" for each in result.disagreements]
+    if result.facts is not None:
+        lines += ["", format_fact_agreement(result.facts, show_text=show_text)]
     return "\n".join(lines)
 
 
