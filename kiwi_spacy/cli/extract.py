@@ -21,6 +21,17 @@ class ExtractFormat(str, Enum):
     docbin = "docbin"
     csv = "csv"
     fhir = "fhir"
+    parquet = "parquet"
+
+
+class TableName(str, Enum):
+    facts = "facts"
+    entities = "entities"
+    modifiers = "modifiers"
+    relations = "relations"
+    problems = "problems"
+    medications = "medications"
+    results = "results"
 
 
 class RedoWhat(str, Enum):
@@ -41,8 +52,11 @@ def extract(
         ),
     ],
     pipeline: Pipeline,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
-    format: Annotated[ExtractFormat, typer.Option("--format", "-f", help="What to write.")] = ExtractFormat.brat,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to, or a .parquet file.")],
+    format: Annotated[
+        ExtractFormat | None, typer.Option("--format", "-f", help="What to write; by default parquet into .parquet, else brat.")
+    ] = None,
+    table: Annotated[TableName, typer.Option("--table", help="Which table parquet holds.")] = TableName.facts,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Notes at a time.")] = 32,
     device: OnDevice = Device.cpu,
     redo: Annotated[
@@ -93,11 +107,12 @@ def extract(
         options = parse_options(fhir or [])
         named = text is not None or id is not None or date is not None or bool(carry)
         columns = Columns(text or "text", id, date, tuple(carry) if carry else None) if named else None
+        kind = format or (ExtractFormat.parquet if output.suffix == ".parquet" else ExtractFormat.brat)
         nlp = load_pipeline(pipeline, device)
         set_thresholds(nlp, thresholds)
         with without_text():
             summary = run(
-                inputs, nlp, output, format.value, batch_size=batch_size,
+                inputs, nlp, output, kind.value, batch_size=batch_size, table=table.value,
                 redo="all" if overwrite else redo.value if redo else None, encoding=encoding,
                 thresholds=thresholds, facts=facts, columns=columns, fhir=options,
                 stdin=typer.get_binary_stream("stdin"),

@@ -1,12 +1,16 @@
 """Arrow and parquet: the tables of `formats.tables` as record batches, and notes that stand in a parquet file."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from spacy.tokens import Doc
+from spacy.vocab import Vocab
 
+from ..contract import NOTE
 from ..errors import FormatError
 from ..extras import extra
+from .outputs import Output, Shards
 from .records import Row
 from .tables import VERSION, Column, Type, columns_of, rows_of_doc
 
@@ -15,6 +19,8 @@ with extra("tables"):
     import pyarrow.parquet as pq
 
 _AT_ONCE = 64  # rows that are read at a time: a note may be a megabyte
+_PART = 2_000  # notes in a file that is written
+_GROUP = 20_000  # rows after which a row group ends with the note: about 10 MB of facts in memory
 
 
 def schema_of(table: str, carried: Mapping[str, Type] | None = None) -> pa.Schema:
@@ -49,6 +55,62 @@ def to_batch(docs: Iterable[Doc], table: str, carried: Mapping[str, Type] | None
     """
     schema = schema_of(table, carried)
     return pa.RecordBatch.from_pylist([row for doc in docs for row in rows_of_doc(doc, table, carried)], schema=schema)
+
+
+def parquet_output(table: str, carried: Mapping[str, Type] | None) -> Output:
+    """Return how a table is written as parquet files of many notes each; notes without rows have a place, too.
+
+    RAISES (KiwiError): There is no table of this name.
+    """
+    schema = schema_of(table, carried)
+    shards = Shards(_PART, partial(_rows_of, schema), partial(_pack, schema), partial(_unpack, schema))
+    return Output("shards", ".parquet", partial(_render, table, carried), shards=shards)
+
+
+def _render(table: str, carried: Mapping[str, Type] | None, name: str, doc: Doc) -> bytes:
+    doc.user_data[NOTE] = name
+    return bytes(to_batch([doc], table, carried).serialize().to_pybytes())
+
+
+def _batch(schema: pa.Schema, data: bytes) -> pa.RecordBatch:
+    return pa.ipc.read_record_batch(pa.py_buffer(data), schema)
+
+
+def _rows_of(schema: pa.Schema, data: bytes) -> int:
+    return int(_batch(schema, data).num_rows)
+
+
+def _pack(schema: pa.Schema, parts: Iterable[bytes], path: Path) -> None:
+    """Write batches as a file. Row groups end where notes do, so that the same notes make the same bytes."""
+    held: list[pa.RecordBatch] = []
+    with pq.ParquetWriter(path, schema) as writer:
+        for part in parts:
+            held.append(_batch(schema, part))
+            if sum(batch.num_rows for batch in held) >= _GROUP:
+                writer.write_table(pa.Table.from_batches(held, schema).combine_chunks())
+                held = []
+        if any(batch.num_rows for batch in held):
+            writer.write_table(pa.Table.from_batches(held, schema).combine_chunks())
+
+
+def _unpack(schema: pa.Schema, path: Path, vocab: Vocab) -> Callable[[int, int], bytes]:
+    whole = pq.read_table(path, schema=schema).combine_chunks()
+
+    def cut(start: int, end: int) -> bytes:
+        batches = whole.slice(start, end - start).to_batches()
+        rows = batches[0] if end > start else pa.RecordBatch.from_pylist([], schema=schema)
+        return bytes(rows.serialize().to_pybytes())
+
+    return cut
+
+
+def join_parquet(parts: Iterable[Path], table: str, carried: Mapping[str, Type] | None, path: Path) -> None:
+    """Write parquet files of one table as one, a row group at a time; of no files a table without rows."""
+    with pq.ParquetWriter(path, schema_of(table, carried)) as writer:
+        for part in parts:
+            with _open(part) as file:
+                for group in range(file.num_row_groups):
+                    writer.write_table(file.read_row_group(group))
 
 
 def parquet_columns(path: Path) -> dict[str, Type]:

@@ -1,4 +1,4 @@
-"""What a run over notes writes of each note: brat, JSONL, CSV, DocBin or FHIR, as bytes that depend on nothing but the Doc."""
+"""What a run over notes writes of each note, in each format, as bytes that depend on nothing but the Doc."""
 
 import csv
 import io
@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
@@ -34,16 +35,13 @@ from .fact_columns import FACT_COLUMNS, fact_cells
 from .fhir import FhirOptions, bundle_bytes
 from .jsonl import doc_to_record, json_line
 from .names import check_name
-from .tables import carried_names
+from .tables import Type, carried_names
 
-__all__ = [
-    "CSV_COLUMNS", "OUTPUTS", "SHARD", "Format", "Output", "check_name", "csv_rows", "join_docbins", "output_of", "split_docbin",
-]
+__all__ = ["CSV_COLUMNS", "OUTPUTS", "Format", "Output", "Shards", "check_name", "csv_rows", "output_of"]
 
-Format = Literal["brat", "jsonl", "docbin", "csv", "fhir"]
+Format = Literal["brat", "jsonl", "csv", "docbin", "parquet", "fhir"]
 Layout = Literal["file a note", "one file", "shards"]
 
-SHARD = 500  # notes in a DocBin
 _ABOUT = ("pipeline", "version", "engine", "weights")
 CSV_COLUMNS = (
     "note", "start_char", "end_char", "label", "text", "score", *ROLES,
@@ -54,31 +52,48 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
+class Shards:
+    """How results become files of many notes, and are taken out of them again.
+
+    notes: In a file. width: Of a result, in what places in the file are counted by: Docs, or rows.
+    pack: Writes results, in order, as a file. unpack: A file > what gives the result that stands from here to there in it.
+    """
+
+    notes: int
+    width: Callable[[bytes], int]
+    pack: Callable[[Iterable[bytes], Path], None]
+    unpack: Callable[[Path, Vocab], Callable[[int, int], bytes]]
+
+
+@dataclass(frozen=True)
 class Output:
     """How a format lies in the output folder.
 
     layout: "file a note" writes NAME + `file`; "one file" appends to `file` after `head`; "shards" numbers files before `file`.
-    render (Callable): A note's name and its Doc > the bytes to write; of shards a DocBin of this one Doc.
+    render (Callable): A note's name and its Doc > the bytes to write; of `shards` what they pack.
     """
 
     layout: Layout
     file: str
     render: Callable[[str, Doc], bytes]
     head: bytes = b""
+    shards: Shards | None = None
 
 
 def output_of(
-    format: str, *, facts: bool = False, carried: Mapping[str, str] | None = None, fhir: FhirOptions | None = None
+    format: str, *, facts: bool = False, table: str = "", carried: Mapping[str, Type] | None = None,
+    fhir: FhirOptions | None = None,
 ) -> Output:
     """Return how a format is written; with `facts` a CSV has `FACT_COLUMNS` at its end, and after them those of the input.
 
-    carried (Mapping[str, str] | None): Columns of the input that go along > their types.
+    table (str): Of `formats.tables`, which parquet writes.
+    carried (Mapping[str, Type] | None): Columns of the input that go along > their types.
     fhir (FhirOptions | None): What is said of FHIR's bundles.
 
     RAISES (KiwiError): There is none of this name.
     """
-    if format not in OUTPUTS:
-        raise KiwiError(f"'{format}' is not a format to write; these are: {', '.join(OUTPUTS)}.")
+    if format not in get_args(Format):
+        raise KiwiError(f"'{format}' is not a format to write; these are: {', '.join(get_args(Format))}.")
     if format == "csv" and (facts or carried):
         own = (*CSV_COLUMNS, *(FACT_COLUMNS if facts else ()))
         names = carried_names(own, carried or ())
@@ -86,6 +101,10 @@ def output_of(
         return Output("one file", "extracted.csv", block, head=_csv([(*own, *names.values())]))
     if format == "fhir" and fhir:
         return replace(OUTPUTS[format], render=partial(_fhir, options=fhir))
+    if format == "parquet":
+        from .arrow import parquet_output  # pyarrow is an extra
+
+        return parquet_output(table or "facts", carried)
     return OUTPUTS[format]
 
 
@@ -168,24 +187,22 @@ def _utf8(text: str) -> bytes:
     return _SURROGATE.sub("\ufffd", text).encode("utf-8")
 
 
-def join_docbins(parts: Iterable[bytes]) -> bytes:
-    """Return one DocBin of the Docs of several, in order."""
+def _pack_docbins(parts: Iterable[bytes], path: Path) -> None:
     joined = DocBin(store_user_data=True)
     for part in parts:
         joined.merge(DocBin(store_user_data=True).from_bytes(part))
-    return joined.to_bytes()
+    path.write_bytes(joined.to_bytes())
 
 
-def split_docbin(data: bytes, vocab: Vocab) -> list[bytes]:
-    """Return a DocBin for each Doc of one, the same as was joined."""
-    docs = DocBin(store_user_data=True).from_bytes(data).get_docs(vocab)
-    return [encode_docbin([doc]) for doc in docs]
+def _unpack_docbins(path: Path, vocab: Vocab) -> Callable[[int, int], bytes]:
+    parts = [encode_docbin([doc]) for doc in DocBin(store_user_data=True).from_disk(path).get_docs(vocab)]
+    return lambda start, end: parts[start]
 
 
 OUTPUTS: dict[str, Output] = {
     "brat": Output("file a note", ".ann", _brat),
     "jsonl": Output("one file", "extracted.jsonl", _jsonl),
     "csv": Output("one file", "extracted.csv", _csv_block, head=_csv([CSV_COLUMNS])),
-    "docbin": Output("shards", ".spacy", _docbin),
+    "docbin": Output("shards", ".spacy", _docbin, shards=Shards(500, lambda data: 1, _pack_docbins, _unpack_docbins)),
     "fhir": Output("file a note", ".json", _fhir),
 }

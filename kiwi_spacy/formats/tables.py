@@ -44,6 +44,7 @@ class Table:
     about: str
     columns: tuple[Column, ...]
     rows: Callable[[Doc], Iterator[Row]]
+    of_facts: bool = True
 
 
 _TEXT: Type = "string"
@@ -230,15 +231,15 @@ TABLES: Mapping[str, Table] = {
     "entities": Table("An entity as the pipeline found it.", (
         Column("label", _TEXT, "The entity's type."), *_span("", "entity"),
         *(Column(role, _BOOL, f"Whether it is {role.replace('_', ' ')}, by its fact or else its links.") for role in ROLES),
-    ), _entities),
+    ), _entities, of_facts=False),
     "modifiers": Table("A modifier, linked or not.", (
         Column("label", _TEXT, "The modifier's type."), *_span("", "modifier"),
-    ), _modifiers),
+    ), _modifiers, of_facts=False),
     "relations": Table("A link from an entity to a modifier.", (
         Column("label", _TEXT, "The link's type, which is the modifier's."),
         Column("score", _FLOAT, "The link's score, 0 to 1."),
         Column("head_label", _TEXT, "The entity's type."), *_span("head_", "entity"), *_span("modifier_", "modifier"),
-    ), _relations),
+    ), _relations, of_facts=False),
     "problems": Table("A problem.", (
         *_FACT, *(Column(name, _TEXT, f"{what}: {_WORDS}.") for name, what in (
             ("severity", "How bad"), ("bodyloc", "Where in the body"), ("course", "How it goes"),

@@ -17,16 +17,18 @@ from ..formats.fhir import FhirOptions, now, options_to_dict
 from ..formats.inputs import Note, Plan, plan_notes
 from ..formats.outputs import Format, Output, check_name, output_of
 from ..formats.records import Columns
+from ..formats.tables import TABLES
 from .annotate import reason
 from .folder import Folder, open_folder
 from .manifest import Entry, Head, Settings, differences, hash_note, pipeline_identity
+from .single import folder_of, refuse_foreign_file, write_single
 from .work import FACT_PIPES, Made, Ready, missing, with_pipes, work
 
 Redo = Literal["changed", "all"]
 # Batches of notes > what becomes of each, in order: `work` does them in this process, others may do them in several.
 Work = Callable[[Language, Output, Iterable[Sequence[Ready]]], Iterator[Made]]
 
-WITH_FACTS: tuple[Format, ...] = ("jsonl", "docbin", "csv", "fhir")
+WITH_FACTS: tuple[Format, ...] = ("jsonl", "docbin", "csv", "parquet", "fhir")
 _WRITABLE = f"{', '.join(WITH_FACTS[:-1])} or {WITH_FACTS[-1]}"
 
 
@@ -56,7 +58,8 @@ class Summary:
 def extract(
     inputs: list[str], nlp: Language, output: Path, format: Format = "brat", *, batch_size: int = 32,
     redo: Redo | None = None, encoding: str | None = None, thresholds: Mapping[str, float] | None = None,
-    facts: bool = False, columns: Columns | None = None, fhir: FhirOptions | None = None, stdin: BinaryIO | None = None,
+    facts: bool = False, table: str = "facts", columns: Columns | None = None, fhir: FhirOptions | None = None,
+    stdin: BinaryIO | None = None,
 ) -> Summary:
     """Write what `nlp` finds in the notes into the folder `output`; one bad note never stops the others.
 
@@ -67,14 +70,16 @@ def extract(
     inputs (list[str]): Files of text, JSON, JSON Lines or CSV, also packed with gzip, or parquet; folders, whose tree is kept
         below `output`; "-" for standard input, JSON Lines or one plain note named "stdin".
     nlp (Language): The pipeline. Its `max_length` is raised where a note is longer, for this run.
-    output (Path): "brat" writes NAME.ann per note, not the text; "jsonl" and "csv" write one file,
-        extracted.jsonl or .csv; "docbin" writes extracted-00001.spacy and so on; "fhir" writes NAME.json per note.
+    output (Path): "brat" writes NAME.ann per note, not the text, "fhir" NAME.json; "jsonl" and "csv" write one file,
+        extracted.jsonl or .csv; "docbin" and "parquet" write extracted-00001.spacy, or .parquet, and so on.
+        "parquet" writes one file where `output` ends in .parquet; the run's folder is then NAME.parquet.kiwi beside it.
     batch_size (int): Notes that the pipeline gets at a time.
     redo (Literal["changed", "all"] | None): Do again what another pipeline, other settings or another text have made, and
         take results away whose notes are gone; or do all notes again.
     encoding (str | None): What files that are not UTF-8 are in.
     thresholds (Mapping[str, float] | None): The least scores by label, which `nlp` must apply; kept in the manifest.
     facts (bool): Write sections and facts too, in "jsonl", "docbin" and "csv", also where `nlp` has no components that find them.
+    table (str): What "parquet" writes, of `formats.tables`; tables of facts need no `facts`.
     columns (Columns | None): Which columns of tables hold what; see `plan_notes`.
     fhir (FhirOptions | None): Patient, systems and instant of FHIR's bundles; without an instant, when this run begins.
     stdin (BinaryIO | None): What "-" reads; the process's standard input by default.
@@ -86,7 +91,7 @@ def extract(
     """
     if batch_size < 1:
         raise KiwiError(f"batch_size is {batch_size}; it must be 1 or more.")
-    output_of(format)
+    output_of(format, table=table)
     if facts and format not in WITH_FACTS:
         raise KiwiError(f"{format} cannot hold facts. Write them as {_WRITABLE}.")
     if fhir and options_to_dict(fhir) and format != "fhir":
@@ -95,15 +100,25 @@ def extract(
     if fhir.patient_column:
         columns = columns or Columns()
         columns = replace(columns, carry=tuple(dict.fromkeys([*(columns.carry or ()), fhir.patient_column])))
+    if format == "parquet":
+        facts = facts or TABLES[table].of_facts
     plan = plan_notes(inputs, stdin if stdin is not None else sys.stdin.buffer, encoding, columns=columns)
-    settings = Settings(format, dict(thresholds or {}), facts, dict(plan.carried), options_to_dict(fhir))
+    settings = Settings(
+        format, dict(thresholds or {}), facts, dict(plan.carried), table if format == "parquet" else "", options_to_dict(fhir)
+    )
     head = Head(pipeline_identity(nlp), settings, "all" if redo == "all" else "")
     recorded = replace(fhir, recorded=fhir.recorded or now())
-    made_as = output_of(format, facts=facts, carried=plan.carried, fhir=recorded)
+    made_as = output_of(format, facts=facts, table=table, carried=plan.carried, fhir=recorded)
+    single = output if format == "parquet" and output.suffix == ".parquet" and not output.is_dir() else None
+    if single is not None:
+        refuse_foreign_file(single)
+        output = folder_of(single)
     with open_folder(output, made_as, nlp.vocab) as folder, with_pipes(nlp, FACT_PIPES if facts else ()):
         removed = _begin(folder, head, plan, redo)
         run = _Run(nlp, folder, plan, redo)
         run.go(work, batch_size)
+        if single is not None:
+            write_single(single, folder)
         return Summary(
             run.counts["done"], run.counts["kept"], run.incomplete, run.failed, list(plan.left_out), removed,
             dict(sorted(run.problems.items())), _unwritten(nlp, format, facts),
@@ -116,7 +131,8 @@ def _unwritten(nlp: Language, format: Format, facts: bool) -> str:
     if written or all(nlp.get_pipe_meta(name).factory != "kiwi_facts" for name in nlp.pipe_names):
         return ""
     if format in WITH_FACTS:
-        return f"The pipeline finds facts, and they are not written. To have their columns in {format}, say --facts."
+        ask = "--table facts" if format == "parquet" else "--facts"
+        return f"The pipeline finds facts, and they are not written. To have their columns in {format}, say {ask}."
     return f"The pipeline finds facts, and {format} does not hold them. To keep them, write {_WRITABLE}."
 
 

@@ -10,7 +10,7 @@ from ..errors import OutputError
 from ..formats.names import printable, raw_name
 from .manifest import MANIFEST, Entry
 
-_ANNOTATIONS = (".ann", ".jsonl", ".ndjson", ".csv", ".spacy", ".bio", ".conll", ".json", ".xmi", ".xml")
+_ANNOTATIONS = (".ann", ".jsonl", ".ndjson", ".csv", ".parquet", ".spacy", ".bio", ".conll", ".json", ".xmi", ".xml")
 _TEXTS = (".txt", ".text")
 
 
@@ -64,6 +64,12 @@ def write_whole(path: Path, data: bytes) -> None:
     with path.open("wb") as file:
         file.write(data)
         file.flush()
+        os.fsync(file.fileno())
+
+
+def flush(path: Path) -> None:
+    """See that a file outlives the machine's going down."""
+    with path.open("rb") as file:
         os.fsync(file.fileno())
 
 

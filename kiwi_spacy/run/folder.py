@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +21,13 @@ from spacy.vocab import Vocab
 
 from ..errors import FormatError, OutputError
 from ..formats.names import raw_name
-from ..formats.outputs import SHARD, Output, join_docbins, output_of, split_docbin
-from .files import edited, find_whole, hash_file, open_at, read_result, refuse_foreign, remove, write_whole
+from ..formats.outputs import Output, Shards
+from .files import edited, find_whole, flush, hash_file, open_at, read_result, refuse_foreign, remove, write_whole
 from .lock import LOCK, hold
-from .manifest import MANIFEST, Entry, Head, parse, render, render_entry
+from .manifest import MANIFEST, Entry, Head, output_for, parse, render, render_entry
 
 PART, NEW, COMMIT, REMOVE = ".kiwi-part", ".kiwi-new", ".kiwi-commit", "remove.json"
-JOURNAL = ".kiwi-docs-"  # and a number: Docs that do not yet fill a file of `SHARD`, each a DocBin of its own
+JOURNAL = ".kiwi-docs-"  # and a number: results that do not yet fill a file of many
 OURS = (LOCK, PART, NEW, COMMIT, MANIFEST)
 
 _NOTE_AT_FAULT = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOTEMPTY, errno.EXDEV, errno.EINVAL)
@@ -66,6 +66,7 @@ class Folder:
         self._known: set[str] = set()  # every file that the manifest names
         self._end = 0  # of what stands whole in the file that is appended to
         self._shard, self._in_journal = 1, 0  # the number of the DocBin that is next made, and its Docs so far
+        self._unpacked: tuple[str, Callable[[int, int], bytes]] | None = None  # the file of many that was read last
         self._file: BinaryIO | None = None
         self._manifest: BinaryIO | None = None
         self._recover()
@@ -76,14 +77,14 @@ class Folder:
             self._known = {entry.file for entry in entries if entry.file} | _started(self.head)
         refuse_foreign(path, self._known if self.head else None, OURS)
         if self.head is not None:
-            self._verify(entries, _output(self.head))
+            self._verify(entries, output_for(self.head.settings))
 
     def begin(self, head: Head, drop: Collection[str]) -> None:
         """Take the results of some notes away, and open what is appended to.
 
         RAISES (OutputError): Others have changed one of those results since.
         """
-        same = self.head is None or _output(self.head) == _output(head)
+        same = self.head is None or output_for(self.head.settings) == output_for(head.settings)
         kept = [entry for name, entry in self.live.items() if name not in drop]
         mine = sorted(self.edited & set(drop))
         if mine:
@@ -122,7 +123,7 @@ class Folder:
         self.live[entry.note] = entry
         if self.output.layout == "shards":
             self._in_journal += 1
-            if self._in_journal >= SHARD:
+            if self._in_journal >= shard_size(self.output):
                 self._end_shard()
 
     def fail(self, entry: Entry) -> None:
@@ -165,21 +166,47 @@ class Folder:
         return f"{JOURNAL}{self._shard:05d}"
 
     def _end_shard(self) -> None:
-        """Make a file of the Docs in the journal, and begin another."""
+        """Make a file of the results in the journal, and begin another."""
         assert self._file is not None
         journal, name = self._journal(), self._shard_name(self._shard)
         mine = sorted((entry for entry in self.live.values() if entry.file == journal), key=lambda entry: entry.start)
-        data = join_docbins(read_result(self.path / journal, entry) for entry in mine)
-        write_whole(self.path / PART, data)
-        for i, entry in enumerate(mine):
-            self.live[entry.note] = replace(entry, file=name, start=i, end=i + 1, written=hashlib.sha256(data).hexdigest())
-            self._say(self.live[entry.note])
+        placed = self._pack(mine, self.path / PART, name)
+        for entry in placed:
+            self.live[entry.note] = entry
+            self._say(entry)
         os.replace(self.path / PART, self.path / name)  # until here the journal counts
         self._known.add(name)
         self._file.close()
         (self.path / journal).unlink()
         self._shard, self._end, self._in_journal = self._shard + 1, 0, 0
         self._open(self._journal())
+
+    def _pack(self, entries: Sequence[Entry], path: Path, name: str) -> list[Entry]:
+        """Write the results of entries as one file at `path`; return the entries with their places in it, by its later name."""
+        shards, ends = _shards(self.output), [0]
+
+        def results() -> Iterator[bytes]:
+            for entry in entries:
+                data = self._result(entry)
+                ends.append(ends[-1] + shards.width(data))
+                yield data
+
+        shards.pack(results(), path)
+        flush(path)
+        written = hash_file(path)
+        return [
+            replace(entry, file=name, start=start, end=end, written=written)
+            for entry, start, end in zip(entries, ends, ends[1:])
+        ]
+
+    def _result(self, entry: Entry) -> bytes:
+        """Return a result that stands in a journal, or in a file of many, of which the last is kept open."""
+        path = self.path / entry.file
+        if entry.file.startswith(JOURNAL):
+            return read_result(path, entry)
+        if self._unpacked is None or self._unpacked[0] != entry.file:
+            self._unpacked = (entry.file, _shards(self.output).unpack(path, self.vocab))
+        return self._unpacked[1](entry.start, entry.end)
 
     def _shard_name(self, number: int) -> str:
         return f"extracted-{number:05d}{self.output.file}"
@@ -330,37 +357,31 @@ class Folder:
 
     def _settle_shards(self, entries: list[Entry]) -> list[Entry]:
         self._end = self._in_journal = 0  # the journal goes
-        self._shard = -(-sum(entry.file != "" for entry in entries) // SHARD) + 1
-        results = [entry for entry in entries if entry.file]
-        held = [entry.file for entry in self.live.values()]
+        results, size = [entry for entry in entries if entry.file], shard_size(self.output)
+        self._shard = -(-len(results) // size) + 1
+        held = Counter(entry.file for entry in self.live.values())
         placed: dict[str, Entry] = {}
-        parts: dict[str, list[bytes]] = {}  # the Docs of the shard read last
-        for number, first in enumerate(range(0, len(results), SHARD), start=1):
-            mine, name = results[first : first + SHARD], self._shard_name(number)
-            stands = [(entry.file, entry.start) for entry in mine] == [(name, i) for i in range(len(mine))]
-            if stands and held.count(name) == len(mine):
-                continue
-            data = join_docbins(self._doc(entry, parts) for entry in mine)
-            write_whole(self.path / NEW / name, data)
-            written = hashlib.sha256(data).hexdigest()
-            for i, entry in enumerate(mine):
-                placed[entry.note] = replace(entry, file=name, start=i, end=i + 1, written=written)
+        for number, first in enumerate(range(0, len(results), size), start=1):
+            mine, name = results[first : first + size], self._shard_name(number)
+            edges = [0, *(entry.end for entry in mine)]
+            stands = [(entry.file, entry.start) for entry in mine] == [(name, edge) for edge in edges[:-1]]
+            if not stands or held[name] != len(mine):
+                placed.update((entry.note, entry) for entry in self._pack(mine, self.path / NEW / name, name))
+        self._unpacked = None
         return [placed.get(entry.note, entry) for entry in entries]
 
-    def _doc(self, entry: Entry, parts: dict[str, list[bytes]]) -> bytes:
-        if entry.file.startswith(JOURNAL):
-            return read_result(self.path / entry.file, entry)
-        if entry.file not in parts:
-            parts.clear()
-            parts[entry.file] = split_docbin((self.path / entry.file).read_bytes(), self.vocab)
-        return parts[entry.file][entry.start]
+
+def shard_size(output: Output) -> int:
+    """Return how many notes a file of many holds."""
+    return _shards(output).notes
+
+
+def _shards(output: Output) -> Shards:
+    assert output.shards is not None
+    return output.shards
 
 
 def _started(head: Head) -> set[str]:
     """Return the file that a run makes before its first note is done."""
-    output = _output(head)
+    output = output_for(head.settings)
     return {output.file} if output.layout == "one file" else set()
-
-
-def _output(head: Head) -> Output:
-    return output_of(head.settings.format, facts=head.settings.facts, carried=head.settings.columns)

@@ -12,11 +12,13 @@ from spacy.language import Language
 from .. import __version__
 from ..contract import name_pipeline
 from ..errors import OutputError
+from ..formats.outputs import Output, output_of
 from ..formats.sources import MANIFEST
+from ..formats.tables import Type
 
 __all__ = [
-    "MANIFEST", "Entry", "Head", "Outcome", "Settings", "differences", "hash_note", "hash_text", "parse", "pipeline_identity",
-    "render",
+    "MANIFEST", "Entry", "Head", "Outcome", "Settings", "differences", "hash_note", "hash_text", "output_for", "parse",
+    "pipeline_identity", "render",
 ]
 
 Outcome = Literal["done", "incomplete", "failed"]
@@ -29,8 +31,14 @@ class Settings:
     format: str
     thresholds: Mapping[str, float] = field(default_factory=dict)  # label > score below which nothing is kept
     facts: bool = False  # whether sections and facts were added to what the pipeline finds
-    columns: Mapping[str, str] = field(default_factory=dict)  # carried along from the input > their types
+    columns: Mapping[str, Type] = field(default_factory=dict)  # carried along from the input > their types
+    table: str = ""  # which is written, of formats that hold one
     fhir: Mapping[str, str] = field(default_factory=dict)  # what was said of FHIR's bundles
+
+
+def output_for(settings: Settings) -> Output:
+    """Return how results of these settings lie in a folder."""
+    return output_of(settings.format, facts=settings.facts, table=settings.table, carried=settings.columns)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from kiwi_spacy.run.extract import Redo, Summary, extract
 from kiwi_spacy.run.lock import hold
 from kiwi_spacy.run.manifest import MANIFEST
 
-FORMATS: list[Format] = ["brat", "jsonl", "csv", "docbin"]
+FORMATS: list[Format] = ["brat", "jsonl", "csv", "docbin", "parquet"]
 BROKEN: set[str] = set()  # words whose notes get no answer for their start
 
 
@@ -59,12 +59,13 @@ def test_extract_writes_each_note_once_and_skips_it_in_a_second_run(
     nlp: Language, notes: Path, tmp_path: Path, format: Format
 ) -> None:
     output = tmp_path / "out"
-    assert extract([str(notes)], nlp, output, format, batch_size=2) == Summary(done=3)
+    problems = {"value not read": 1} if format == "parquet" else {}
+    assert extract([str(notes)], nlp, output, format, batch_size=2) == Summary(done=3, problems=problems)
     assert _names(output, format) == ["a", "b.v2", "ward/a"]
     whole = _bytes(output)
     assert extract([str(notes)], nlp, output, format) == Summary(kept=3)
     assert _bytes(output) == whole
-    assert extract([str(notes)], nlp, output, format, redo="all") == Summary(done=3)
+    assert extract([str(notes)], nlp, output, format, redo="all") == Summary(done=3, problems=problems)
     assert _bytes(output) == whole
     assert [p.name for p in output.rglob(".*")] == []
 
@@ -183,7 +184,7 @@ def test_extract_csv_has_a_row_for_each_link_and_for_what_has_none(nlp: Language
 def test_extract_docbin_starts_a_new_file_after_so_many_notes(
     nlp: Language, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder, "SHARD", 2)
+    monkeypatch.setattr(folder, "shard_size", lambda output: 2)
     seen: list[list[str]] = []
     monkeypatch.setattr("kiwi_spacy.run.work.give_back", lambda: seen.append(sorted(p.name for p in out.glob("*.spacy"))))
     out = tmp_path / "out"
@@ -342,7 +343,7 @@ def test_extract_that_was_killed_ends_as_one_that_was_not(
     nlp: Language, notes: Path, tmp_path: Path, format: Format, redo: Redo | None, calls: tuple[int, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(folder, "SHARD", 2)
+    monkeypatch.setattr(folder, "shard_size", lambda output: 2)
     for name in ("c", "d"):
         (notes / f"{name}.txt").write_text("fever")
     (notes / "broken.txt").write_bytes(b"\xff")
@@ -502,7 +503,7 @@ def test_csv_that_was_killed_while_it_gained_facts_ends_as_one_that_was_not(
 
 
 @pytest.mark.parametrize("format, said", [
-    ("brat", "The pipeline finds facts, and brat does not hold them. To keep them, write jsonl, docbin, csv or fhir."),
+    ("brat", "The pipeline finds facts, and brat does not hold them. To keep them, write jsonl, docbin, csv, parquet or fhir."),
     ("csv", "The pipeline finds facts, and they are not written. To have their columns in csv, say --facts."),
     ("jsonl", ""),
     ("docbin", ""),
@@ -516,3 +517,21 @@ def test_a_run_says_where_facts_of_its_pipeline_are_not_written(
     assert extract([str(notes)], nlp, tmp_path / "out", format).unwritten == said
     if format in ("csv", "jsonl", "docbin"):
         assert extract([str(notes)], nlp, tmp_path / "facts", format, facts=True).unwritten == ""
+
+
+@pytest.mark.parametrize("calls", [(2,), (6,), (9, 3), (12,), (14,), (16,), (18,), (20,), (22,), (24, 2)], ids=str)
+def test_one_parquet_file_of_a_run_that_was_killed_is_that_of_one_that_was_not(
+    nlp: Language, notes: Path, tmp_path: Path, calls: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "shard_size", lambda output: 2)
+    for name in ("out", "fresh"):
+        (tmp_path / name).mkdir()
+    for call in calls:
+        _extract_and_die(call, notes, nlp, tmp_path / "out" / "x.parquet", "parquet", None)
+    (notes / "a.txt").write_text("no cough")
+    extract([str(notes)], nlp, tmp_path / "out" / "x.parquet", "parquet", redo="changed")
+    extract([str(notes)], nlp, tmp_path / "fresh" / "x.parquet", "parquet")
+    made = [_bytes(tmp_path / name) for name in ("out", "fresh")]
+    for files in made:
+        files.pop("x.parquet.kiwi/.kiwi-single")  # tells which file stood there before
+    assert made[0] == made[1]

@@ -14,6 +14,7 @@ from kiwi_spacy.run.manifest import MANIFEST
 
 FILES: dict[Format, str] = {
     "brat": "a.ann", "jsonl": "extracted.jsonl", "csv": "extracted.csv", "docbin": "extracted-00001.spacy",
+    "parquet": "extracted-00001.parquet",
 }
 
 
