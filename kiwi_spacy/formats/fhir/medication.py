@@ -34,7 +34,7 @@ def _dosages(fact: Fact) -> list[Json]:
         made["route"] = words(routes[0])
     value = doses[0].value if len(doses) == 1 else None
     if not value or "steps" not in value:
-        return [made | (_dose(value) if value else {})]
+        return [made | (_dose(value, _counted(fact, doses[0])) if value else {})]
     steps = value["steps"][-1:] if value["kind"] == "change" else value["steps"]
     if any("frequency" in step or "duration" in step for step in steps):  # which then say when, each for itself
         made.pop("timing", None)
@@ -50,11 +50,24 @@ def _step(step: Mapping[str, Any]) -> Json:
     return _timing(often, step.get("duration"), text) | _dose(step["dose"])
 
 
-def _dose(value: Mapping[str, Any]) -> Json:
-    """Return the amount taken at once, or the rate; empty where no element holds it, such as "about 5 mg" or a limit."""
+def _dose(value: Mapping[str, Any], counted: str = "") -> Json:
+    """Return the amount taken at once, or the rate; empty where no element holds it, such as "about 5 mg" or a limit.
+
+    counted: What a number without a unit counts, in words.
+    """
     if "value" not in value or {"comparator", "approximate", "per"} & value.keys():
         return {}
-    return {"doseAndRate": [amount(value, "rate" if is_rate(value.get("unit")) else "dose")]}
+    made = amount(value, "rate" if is_rate(value.get("unit")) else "dose")
+    if counted and not value.get("unit"):
+        (held,) = made.values()
+        for number in held.values() if "low" in held else [held]:
+            number["unit"] = counted
+    return {"doseAndRate": [made]}
+
+
+def _counted(fact: Fact, dose: Attribute) -> str:
+    """Return the form that stands right behind a dose, as "tabs" in "2 tabs"; empty where none does."""
+    return next((flat(each.text) for each in filling(fact, "form") if 0 <= each.start_char - dose.end_char <= 1), "")
 
 
 def _timed(timings: Sequence[Attribute], lengths: Sequence[Attribute]) -> Json:

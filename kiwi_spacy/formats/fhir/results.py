@@ -46,11 +46,11 @@ def _judged(fact: Fact, value: Mapping[str, Any], unit: str | None) -> Json:
     if flag := value.get("interpretation"):
         made["interpretation"] = [code("v3-ObservationInterpretation", flag, mapping()["interpretations"][flag])]
     ranges = filling(fact, "range")
-    limits = (ranges[0].value if len(ranges) == 1 else None) or value.get("reference") or {}
+    only = ranges[0] if len(ranges) == len(filling(fact, "result")) == 1 else None
+    limits: Mapping[str, Any] = value.get("reference") or (only and only.value) or {}
     normal: Json = {side: quantity(limits[side], limits.get("unit") or unit) for side in ("low", "high") if side in limits}
-    if ranges:
-        normal["text"] = "; ".join(flat(each.text) for each in ranges)
-    elif text := _range_words(limits):
+    mine = next((each for each in ranges if limits and each.value == limits), only)
+    if text := flat(mine.text) if mine else _range_words(limits):
         normal["text"] = text
     return made | ({"referenceRange": [normal]} if normal else {})
 

@@ -3,6 +3,7 @@
 import base64
 import copy
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,14 @@ def test_provenance_names_pipeline_targets_and_what_is_missing() -> None:
     assert [each["value"] for each in provenance["contained"][0]["version"]] == ["1.2", "bert", "ab12"]
     assert said(provenance, "incomplete") == [{"offset": 1, "length": 2, "reason": "out of memory"}]
     assert said(provenance, "problem") == [{"kind": "value not read", "count": 2}]
+
+
+def test_each_extension_of_ours_is_documented() -> None:
+    root = Path(__file__).parents[3]
+    code = "".join(path.read_text() for path in (root / "kiwi_spacy/formats/fhir").glob("*.py"))
+    table = (root / "docs/fhir.md").read_text().partition("## Extensions")[2]
+    used = set(re.findall(r'OURS \+ "([a-z-]+)"', code))
+    assert used and used == set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE))
 
 
 def test_a_note_without_facts_has_document_and_provenance() -> None:

@@ -161,6 +161,19 @@ def test_a_result_has_quantity_range_and_interpretation() -> None:
     assert made["referenceRange"] == [{"low": amount(3.5, "mmol/L"), "high": amount(5.1, "mmol/L"), "text": "3.5-5.1"}]
 
 
+def test_of_several_ranges_each_result_has_its_own() -> None:
+    modifiers = {"5.9": "labvalue", "3.5-5.1": "reference_range", "4.0": "labvalue", "3.6-5.2": "reference_range"}
+    made = resources(make("K 5.9 (3.5-5.1). Then 4.0 (3.6-5.2).", {"K": "test"}, modifiers))
+    judged = [(each["valueQuantity"]["value"], each["referenceRange"][0]["text"]) for each in made]
+    assert judged == [(5.9, "3.5-5.1"), (4, "3.6-5.2")]
+
+
+def test_a_range_of_one_result_is_not_that_of_another() -> None:
+    modifiers = {"5.9": "labvalue", "3.5-5.1": "reference_range", "4.0": "labvalue"}
+    made = resources(make("K 5.9 (3.5-5.1). Later it was 4.0.", {"K": "test"}, modifiers))
+    assert ["referenceRange" in each for each in made] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("text", "result", "wanted"),
     [
@@ -236,12 +249,13 @@ def test_a_drug_has_dose_route_timing_and_need() -> None:
           "asNeededBoolean": True}),
         ("Keflex 0.05 mcg/kg/min", {"0.05 mcg/kg/min": "dosage"}, {"doseAndRate": [{"rateQuantity": amount(0.05, "ug/kg/min")}]}),
         ("Keflex 10 mg/kg", {"10 mg/kg": "dosage"}, {"doseAndRate": [{"doseQuantity": amount(10, "mg/kg")}]}),
+        ("Keflex 2 tabs", {"2": "dosage", "tabs": "form"}, {"doseAndRate": [{"doseQuantity": {"value": 2, "unit": "tabs"}}]}),
         ("Keflex about 5 mg", {"about 5 mg": "dosage"}, {}),
         ("Keflex at 8 am and at bedtime", {"at 8 am and at bedtime": "frequency"},
          {"timing": {"code": {"text": "at 8 am and at bedtime"}}}),
         ("Keflex from 20 to 40 mg", {"from 20 to 40 mg": "dosage"}, {"doseAndRate": [{"doseQuantity": amount(40, "mg")}]}),
     ],
-    ids=["length", "range of lengths", "as needed", "rate", "dose a kilogram", "about", "clock and event", "change"],
+    ids=["length", "range of lengths", "as needed", "rate", "dose a kilogram", "form", "about", "clock and event", "change"],
 )
 def test_a_dosage_says_what_its_words_come_to(text: str, modifiers: dict[str, str], wanted: dict[str, Any]) -> None:
     (made,) = resources(make(text, {"Keflex": "drug"}, modifiers))
