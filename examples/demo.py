@@ -29,7 +29,7 @@ def main() -> None:
         page = OUTPUT / f"{name}.html"
         page.write_text(render_html(doc, title=f"{NOTE.stem} by {name}", facts=doc._.facts), encoding="utf-8")
         print(f"\n{name}: {len(doc.ents)} entities, {len(doc._.relations)} links\n")
-        print(summary_table(doc))
+        print(summary_table(doc, facts=doc._.facts))
         print(f"\n{fact_tables(doc._.facts)}")
     print("\nSide by side, where they differ:\n")
     print(side_by_side(docs))

@@ -161,10 +161,11 @@ def show(
                 raise KiwiError(f"{note}: not UTF-8 at byte {error.start}. Convert the file to UTF-8.") from None
             nlp.max_length = max(nlp.max_length, len(text))
             doc = nlp(text)
-            table = "" if html else f"{summary_table(doc)}\n\n{fact_tables(doc._.facts)}"
+            facts = doc._.facts
+            table = "" if html else f"{summary_table(doc, facts=facts)}\n\n{fact_tables(facts)}"
             if html:
                 html.parent.mkdir(parents=True, exist_ok=True)
-                html.write_text(render_html(doc, title=note.stem, facts=doc._.facts), encoding="utf-8")
+                html.write_text(render_html(doc, title=note.stem, facts=facts), encoding="utf-8")
     if html:
         typer.echo(f"{html} written", err=True)
     else:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..contract.facts import Attribute, Fact
 from ..contract.views import DRUG, PROBLEM, TEST, flat, results_of, words
-from .words import aligned
+from .words import aligned, status_words
 
 PROBLEMS = ("problem", "status", "section", "where and how", "codes")
 MEDICATIONS = ("drug", "status", "strength", "dose", "form", "route", "frequency", "duration", "codes")
@@ -49,12 +49,6 @@ def fact_tables(facts: Sequence[Fact]) -> str:
     """Return the three lists as plain text, each under its name; one without a row says so."""
     found = [(name, heads, rows_of(facts)) for name, heads, rows_of in LISTS]
     return "\n\n".join(f"{name}\n\n{aligned([heads, *rows]) if rows else 'none found'}" for name, heads, rows in found)
-
-
-def status_words(fact: Fact) -> str:
-    """Return the status in a word, and whose it is: "family (father)"."""
-    relative = fact.status.relative
-    return f"{fact.status.summary} ({relative})" if relative else fact.status.summary
 
 
 def _codes(fact: Fact) -> str:

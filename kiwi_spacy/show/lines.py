@@ -12,9 +12,9 @@ from spacy.tokens import Doc, Span
 from ..contract.facts import Fact
 from ..contract.views import flat
 from ..schema import Schema
-from .facts import status_words, value_words
+from .facts import value_words
 from .markup import html_text, label_style
-from .words import described, flags, shortened
+from .words import described, flags, shortened, status_words
 
 ROW = 10  # px: one row of the small labels above entities
 _TEXT = 20  # px: a line of the note without what stands above and below it

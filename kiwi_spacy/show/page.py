@@ -9,12 +9,13 @@ from pathlib import Path
 from spacy.tokens import Doc, Span
 
 from ..contract import get_modifiers, get_provenance, get_relations, span_key
-from ..contract.facts import Fact, get_facts
+from ..contract.facts import Fact
 from ..schema import Schema, load_schema
 from .evidence import evidence_words
 from .lines import ROW, Entity, Marked, Place, note_lines
 from .markup import html_text, label_style
 from .tables import entity_table, fact_lists, is_listed
+from .words import with_facts
 
 _SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 _STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
@@ -46,7 +47,7 @@ def render_html(
     RETURNS (str): HTML. All text is escaped, so `<script>` in a note stays text.
     """
     schema = schema or load_schema()
-    entities, cues = _entities(doc, get_facts(doc) if facts is None else facts)
+    entities, cues = _entities(doc, facts)
     modifiers, told = get_modifiers(doc), any(entity.fact for entity in entities)
     ent_keys = {span_key(entity.span): entity.key for entity in entities}
     modifier_keys = {span_key(modifier): f"m{i}" for i, modifier in enumerate(modifiers)}
@@ -98,10 +99,9 @@ def render_frame(
     return f'<div><iframe sandbox="allow-scripts" srcdoc="{page}" style="width:100%;height:{height}px;border:0"></iframe></div>'
 
 
-def _entities(doc: Doc, facts: Sequence[Fact]) -> tuple[list[Entity], dict[Place, str]]:
+def _entities(doc: Doc, facts: Sequence[Fact] | None) -> tuple[list[Entity], dict[Place, str]]:
     """Return the Doc's entities with their facts, and {place: key} of the words that decided a status."""
-    by_place = {(fact.start_char, fact.end_char, fact.type): fact for fact in facts}
-    found = [(ent, by_place.get(span_key(ent))) for ent in doc.ents]
+    found = with_facts(doc, facts)
     decided = {(each.start_char, each.end_char) for _, fact in found if fact for each in fact.status.evidence}
     cues = {place: f"c{i}" for i, place in enumerate(sorted(decided))}
     text, pipeline = doc.text, get_provenance(doc).get("pipeline", "")  # spaCy joins a Doc's text anew each time

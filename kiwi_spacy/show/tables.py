@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from ..contract import get_score
 from ..contract.facts import Code, Fact
 from ..contract.views import flat
-from .facts import LISTS, status_words
+from .facts import LISTS
 from .lines import Entity
 from .markup import html_text
-from .words import described, flags
+from .words import described, status_of
 
 
 def is_listed(fact: Fact) -> bool:
@@ -40,7 +40,7 @@ def entity_table(entities: Sequence[Entity]) -> str:
         ent, fact, score = entity.span, entity.fact, get_score(entity.span)
         cells = [
             _name(entity, flat(ent.text)), f"<td>{html_text(ent.label_)}</td>",
-            f"<td>{html_text(status_words(fact) if fact else ', '.join(flags(ent)))}</td>",
+            f"<td>{html_text(status_of(ent, fact))}</td>",
             *([f'<td id="why-{entity.key}">{_stacked(entity.reasons)}</td>'] if told else []),
             f"<td>{_stacked(described(ent))}</td>",
             *([f"<td>{_stacked(map(_code, fact.codes if fact else ()))}</td>"] if coded else []),

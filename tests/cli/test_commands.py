@@ -129,7 +129,7 @@ def test_evaluate_of_named_notes_only(pipeline_path: Path, gold: Path, tmp_path:
 
 def test_show_prints_a_table_or_writes_a_page(pipeline_path: Path, gold: Path, tmp_path: Path) -> None:
     result = _run("show", gold / "a.txt", "-p", pipeline_path)
-    assert result.stdout.splitlines()[1].split() == ["fever", "problem", "negated", "negation:", "denies"]
+    assert result.stdout.splitlines()[1].split() == ["fever", "problem", "absent", "negation:", "denies"]
     assert _run("show", gold / "a.txt", "-p", pipeline_path, "--html", tmp_path / "a.html").exit_code == 0
     assert (tmp_path / "a.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 

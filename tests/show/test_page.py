@@ -186,6 +186,17 @@ def test_summary_table_lists_entities_with_flags_and_modifiers(nlp: Language) ->
     ]
 
 
+def test_summary_table_gives_the_status_where_there_are_facts(nlp: Language) -> None:
+    doc = nlp("denies fever. mild cough")
+    assert summary_table(doc, facts=doc._.facts).splitlines() == [
+        "entity  label    status   modifiers",
+        "fever   problem  absent   negation: denies",
+        "cough   problem  present  severity: mild",
+    ]
+    nlp.add_pipe("kiwi_facts")
+    assert summary_table(nlp(doc.text)) == summary_table(doc, facts=doc._.facts)
+
+
 def test_render_html_goes_through_the_spans_of_a_line_alone() -> None:
     """Fault 18: each line went through all spans. A span over a line break is in both lines, one at a break in neither."""
     doc = spacy.blank("en")("left\narm pain\n\nno")
@@ -215,3 +226,20 @@ def test_displacy_facts_names_the_status_and_keeps_the_colours(nlp: Language) ->
     page = displacy.render(facts, style="ent", manual=True, jupyter=False, options=facts["options"])
     assert "PROBLEM absent" in page
     assert page.count(displacy_colours()["PROBLEM"]) == 2
+
+
+def test_displacy_facts_for_the_style_of_spans_hold_entities_with_status_and_modifiers(nlp: Language) -> None:
+    facts = displacy_facts(nlp("denies fever. mild cough"), style="span")
+    assert facts["spans"] == [
+        {"start_token": 1, "end_token": 2, "label": "PROBLEM absent"}, {"start_token": 4, "end_token": 5, "label": "PROBLEM"},
+        {"start_token": 0, "end_token": 1, "label": "NEGATION"}, {"start_token": 3, "end_token": 4, "label": "SEVERITY"},
+    ]
+    page = displacy.render(facts, style="span", manual=True, jupyter=False, options=facts["options"])
+    assert [page.count(label) for label in ("PROBLEM absent", "NEGATION", "SEVERITY")] == [1, 1, 1]
+    assert all(displacy_colours()[label] in page for label in ("PROBLEM", "NEGATION", "SEVERITY"))
+
+
+def test_displacy_facts_of_a_doc_without_entities_is_its_text(nlp: Language) -> None:
+    facts = displacy_facts(nlp("well"), style="span")
+    page = displacy.render(facts, style="span", manual=True, jupyter=False, options=facts["options"])
+    assert (facts["spans"], facts["tokens"]) == ([], ["well"]) and "well" in page

@@ -242,3 +242,13 @@ def test_an_entity_without_a_fact_stands_beside_those_that_have_one(nlp: Languag
         ("a", "problem"), ("span", "problem"),
     ]
     assert lines_of(by_id(page, "why-e1")) == []
+
+
+def test_status_stands_on_paper_in_words() -> None:
+    """On paper nothing can be pointed at, and colours may be lost: entities have a frame, and the label and tables stay."""
+    page = render_html(noted("DVT was ruled out", Fact("problem", "DVT", 0, 3, None, ABSENT)))
+    style = page[page.index("<style>"):page.index("</style>")]
+    paper = style.split("@media print")[1]
+    assert re.search(r"\.ent \{ outline: 1px solid #000000; \}", paper)
+    assert re.findall(r"([^{};]*)\{ display: none; \}", paper) == ["\n  #links, #why "]
+    assert "content: attr(data-tag)" in style.split("@media")[0]
