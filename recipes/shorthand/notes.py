@@ -11,18 +11,24 @@ import yaml
 from kiwi_spacy.schema import load_schema
 
 from .grammar import Grammar, load_rules
-from .markup import Marked, join, misspell, parse_marked
-from .records import drug_specials, lab_specials, load_drugs, load_labs
+from .markup import Marked, join, misspell, parse_marked, respaced
+from .records import drug_specials, lab_specials, load_drugs, load_labs, load_regions, study_specials
 
 HERE = Path(__file__).parent
 _NUMBERED = re.compile(r"\d")
+_TWO_STOPS = re.compile(r"(\.[\]}]+)\.")  # "b.i.d." at the end of a sentence has one
+_COMMA = re.compile(r"[A-Za-z)%], (?=[A-Za-z])")  # not between numbers, where "5,6" would be one
 
 
 def load_grammar() -> Grammar:
     """Return the grammar of the YAML files beside this one."""
     words = HERE / "words"
     rules = load_rules([words / "words.yml", words / "problems.yml", *sorted((HERE / "kinds").glob("*.yml"))])
-    return Grammar(rules, drug_specials(load_drugs(words / "drugs.yml")) | lab_specials(load_labs(words / "tests.yml")))
+    specials = (
+        drug_specials(load_drugs(words / "drugs.yml")) | lab_specials(load_labs(words / "tests.yml"))
+        | study_specials(load_regions(words / "imaging.yml"))
+    )
+    return Grammar(rules, specials)
 
 
 def load_style() -> dict[str, Any]:
@@ -81,11 +87,17 @@ class NoteWriter:
         grown = self.grammar.grow(form, choice)
         if choice.random() < style["stop"] and grown[-1].isalnum():
             grown += "."
+        grown = _TWO_STOPS.sub(r"\1", grown)
         typo = choice.random() < style["typo"]
         lower = not upper and choice.random() < style["lower"]
         change = _slip(choice) if typo else None
-        marked = parse_marked(f"{before}{grown}", self.schema, change=change)
-        return _in_case(marked, upper, lower)
+        marked = _in_case(parse_marked(f"{before}{grown}", self.schema, change=change), upper, lower)
+        if choice.random() < style["glued"]:
+            marked = respaced(marked, {found.end() - 1: "" for found in _COMMA.finditer(marked.text)})
+        if choice.random() < style["wide"]:
+            ends = {end for _, _, end in marked.spans} & {i for i, c in enumerate(marked.text) if c == " "}
+            marked = respaced(marked, {place: "  " for place in sorted(ends) if choice.random() < 0.5})
+        return marked
 
 
 def _slip(choice: random.Random) -> Any:

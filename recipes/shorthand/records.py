@@ -1,7 +1,8 @@
 """Drugs with doses of their own, and tests with their units and ranges, as rules of the grammar.
 
 `$drug` names a drug; `$strength`, `$form`, `$route`, `$often` and `$reason` after it are of that drug. `$lab` names a test;
-`$value`, `$low`, `$high`, `$unit` and `$range` after it are of that test.
+`$value`, `$low`, `$high`, `$unit` and `$range` after it are of that test. `$study`, `$seen` and `$unseen` are of one
+region of the body.
 """
 
 import re
@@ -64,6 +65,12 @@ def load_labs(file: Path) -> list[Lab]:
         names, units, normal, extremes, digits = line.split(";")
         labs.append(Lab(_listed(names), _listed(units), _range(normal), _range(extremes), int(digits)))
     return labs
+
+
+def load_regions(file: Path) -> dict[str, dict[str, list[str]]]:
+    """Return the studies of each region, what they may show and what they may not."""
+    regions: dict[str, dict[str, list[str]]] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return regions
 
 
 def _listed(names: str) -> tuple[str, ...]:
@@ -178,3 +185,19 @@ def lab_specials(labs: list[Lab]) -> dict[str, Special]:
         "lab": named(labs), "lab_two_sided": named(two_sided), "value": value, "low": low, "high": high, "unit": unit,
         "range": normal,
     }
+
+
+def study_specials(regions: dict[str, dict[str, list[str]]]) -> dict[str, Special]:
+    """Return `$study`, `$seen` and `$unseen`, of one region in a line."""
+
+    def of_region(part: str) -> Special:
+        def write(growth: Growth) -> str:
+            region = growth.record.setdefault("region", growth.choice.choice(list(regions)))
+            said = [word for word in regions[region][part] if (part, word) not in growth.used] or regions[region][part]
+            word = growth.choice.choice(said)
+            growth.used.add((part, word))
+            return word
+
+        return write
+
+    return {part: of_region(part) for part in ("study", "seen", "unseen")}

@@ -55,7 +55,7 @@ LINES: list[tuple[str, str, Words]] = [
     ("lab_one", "[test TSH] [labvalue <0.01 mIU/L]", {"lab": "TSH", "value": "0.01", "unit": " mIU/L"}),
     ("result_word", "[test HIV] [labvalue negative]", {"screen": "HIV"}),
     ("result_urine", "[test UA]: {[labvalue trace] [test protein]}", {}),
-    ("study_absent", "[test CXR] {[negation neg] for [problem effusion]}", {"study": "CXR", "imaging_absent": "effusion"}),
+    ("study_absent", "[test CXR] {[negation neg] for [problem effusion]}", {"study": "CXR", "unseen": "effusion"}),
     ("allergies", "[drug PCN] - [problem hives]", {"drug_allergens": "PCN", "reaction": "hives"}),
     ("allergies", "[problem Allergies]: [drug PCN] ([problem hives])", {"drug_allergens": "PCN", "reaction": "hives"}),
     ("allergy_plain", "NKDA", {}),
@@ -79,6 +79,11 @@ LINES: list[tuple[str, str, Words]] = [
     ("change", "[course No change] in [problem mass]", {"stable_finding": "mass"}),
     ("f_site", "[problem Pain in [bodyloc R knee]]", {"site_pain": "pain", "site": "R knee"}),
     ("f_site", "[problem [bodyloc LLL] pneumonia]", {"site_lung": "LLL"}),
+    ("pr_deny", "She {[negation denies] [problem any fever] or [problem fever]}.", {"symptom": "fever"}),
+    ("pr_family", "Her {[subject mother] had [problem stroke]}.", {"family_noun": "stroke"}),
+    ("rad_compare", "[course No change] in [problem mass].", {"ss": "[problem mass]"}),
+    ("re_stop", "Stop: [drug Lasix]", {**LASIX, "drug_courses": "Keflex", "reaction": "rash"}),
+    ("n_time", "{[temporal 2130] - [problem fever]}", {"hour": "2130", "symptom": "fever"}),
 ]
 
 
