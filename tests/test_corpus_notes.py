@@ -14,9 +14,10 @@ STYLES = ("outpatient", "dictation", "icu", "discharge")
 SCHEMA = load_schema()
 README = (CORPUS / "README.md").read_text(encoding="utf-8")
 # A note that lacks its .txt or .ann is a Failure here, and fails in the first test.
-SHORTHAND = ("shorthand/train", "shorthand/test")
+SHORTHAND = ("shorthand/train", "shorthand/test", "shorthand/second")
 NOTES = {part: list(read_folder(CORPUS / part)) for part in ("train", "dev", "test", "test-second", *SHORTHAND)}
 OURS = [(part, note) for part in ("train", "dev", "test") for note in NOTES[part] if isinstance(note, BratNote)]
+NOTES_IN_SHORTHAND = [(part, note) for part in SHORTHAND for note in NOTES[part] if isinstance(note, BratNote)]
 
 
 def sentences(text: str) -> set[str]:
@@ -61,9 +62,16 @@ def test_every_modifier_is_frequent_and_counted_in_the_readme(modifier: str) -> 
     assert f"| {modifier} | {' | '.join(row)} |" in README
 
 
+@pytest.mark.parametrize("modifier", SCHEMA.modifiers)
+def test_modifiers_of_shorthand_are_counted_in_the_readme(modifier: str) -> None:
+    counts = Counter(part for part, note in NOTES_IN_SHORTHAND for span in note.spans if span.label == modifier)
+    train, test, second = (counts[part] for part in SHORTHAND)
+    assert f"| {modifier} | {train + test:,} | {train:,} | {test:,} | {second:,} |" in README
+
+
 def test_no_two_notes_share_a_sentence() -> None:
     where = defaultdict(list)
-    for part, note in OURS:
+    for part, note in OURS + [(part, note) for part, note in NOTES_IN_SHORTHAND if part != "shorthand/second"]:
         for sentence in sentences(note.text):
             where[sentence].append(f"{part}/{note.name}")
     assert {sentence: names for sentence, names in where.items() if len(names) > 1} == {}
@@ -74,3 +82,11 @@ def test_six_test_notes_are_annotated_twice() -> None:
     assert len(second) >= 6
     for path in second:
         assert path.read_bytes() == (CORPUS / "test" / path.name).read_bytes()
+
+
+def test_a_third_of_the_shorthand_is_annotated_twice() -> None:
+    first = {path.name: path for part in ("train", "test") for path in (CORPUS / "shorthand" / part).glob("*.txt")}
+    second = sorted((CORPUS / "shorthand/second").glob("*.txt"))
+    assert len(second) >= len(first) / 3
+    for path in second:
+        assert path.read_bytes() == first[path.name].read_bytes()
