@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
+from kiwi_spacy.components.values import default_tables
 from kiwi_spacy.contract.facts import Attribute, Code, Fact, FactSection, OtherCode
 from kiwi_spacy.contract.status import Evidence, Status
+from kiwi_spacy.formats.fhir.elements import mapping
+from kiwi_spacy.schema import load_schema
 
 pytest.importorskip("fhirclient", reason="fhirclient is not installed")
 
+from .invariants import CODES
 from .notes import amount, codes, make, make_facts, resources, said
 
 
@@ -298,3 +302,19 @@ def test_words_that_fhir_forbids_do_not_spoil_a_bundle() -> None:
     (made,) = resources(make_facts(text, [Fact("problem", text, 0, len(text), None, Status())]))
     assert made["code"]["text"] == "chest <pain> & \ufffd" and "&lt;pain&gt; &amp;" in made["text"]["div"]
     assert json.dumps(made).isascii()
+
+
+def test_every_code_that_values_hold_has_its_place_in_r4() -> None:
+    tables, known = default_tables(), mapping()
+    assert set(tables.sections["no_value"].values()) <= set(known["absent"])
+    flags = {*tables.sections["flags"].values(), *tables.sections["meanings"].values()}
+    assert flags <= set(known["interpretations"])
+    events = {code for name in ("day_times", "meal_codes") for codes in tables.sections[name].values() for code in codes.split()}
+    assert events <= CODES["TimingRepeat", "when"]
+    assert set(tables.sections["weekdays"].values()) <= CODES["TimingRepeat", "dayOfWeek"]
+    assert set(tables.sections["periods"].values()) <= CODES["TimingRepeat", "periodUnit"]
+
+
+def test_the_map_names_labels_of_the_schema() -> None:
+    schema, known = load_schema(), mapping()
+    assert set(known["entities"]) == set(schema.entities) and set(known["modifiers"]) <= set(schema.modifiers)
