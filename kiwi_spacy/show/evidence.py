@@ -31,5 +31,4 @@ def _reason(evidence: Evidence, text: str, pipeline: str) -> str:
         return f"section {words} ({evidence.rule})"
     if evidence.source == "cue":
         return f"{words}, cue of rule {evidence.rule}"
-    role = evidence.rule.replace("_", " ")
-    return f"{words}, modifier linked by {pipeline} ({role})" if pipeline else f"{words}, linked modifier ({role})"
+    return f"{words}, {f'modifier linked by {pipeline}' if pipeline else 'linked modifier'} ({evidence.rule})"

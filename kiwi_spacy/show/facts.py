@@ -68,7 +68,10 @@ def value_words(fact: Fact) -> str:
         return "; ".join(" ".join(filter(None, row[1:3])) for row in result_table([fact]))
     if fact.type != DRUG:
         return ""
-    amounts = [_amounts(found) for label in ("strength", "dosage") for found in fact.attributes.get(label, ())]
+    amounts = [*map(_amounts, fact.attributes.get("strength", ()))]
+    for found in fact.attributes.get("dosage", ()):
+        bare = "value" in (found.value or {}) and "unit" not in (found.value or {})  # the "1" of "1 tablet"
+        amounts.append(f"{_amounts(found)} {words(fact, 'form') or 'at a time'}" if bare else _amounts(found))
     times = [_timing(found.value or {}) or flat(found.text) for found in fact.attributes.get("frequency", ())]
     return ", ".join([*amounts, *times])
 

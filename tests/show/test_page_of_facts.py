@@ -83,13 +83,24 @@ def lines_of(cell: Element) -> list[str]:
                  {"strength": (STRENGTH,), "frequency": (TWICE,)}),
             "drug, taking, 20 mg, 2 per 1 d",
         ),
+        (
+            Fact("drug", "DVT", 0, 3, None, Status(), None, {
+                "dosage": (Attribute("dosage", "1-2", 0, 3, value={"value": 1, "high": 2}),),
+                "form": (Attribute("form", "tabs", 4, 8, value={"code": "tablet"}),),
+            }), "drug, 1-2 tabs",
+        ),
+        (
+            Fact("drug", "DVT", 0, 3, None, Status(), None, {
+                "dosage": (Attribute("dosage", "one", 0, 3, value={"value": 1}), Attribute("dosage", "sliding scale", 0, 13)),
+            }), "drug, 1 at a time, sliding scale",
+        ),
         (Fact("test", "DVT", 0, 3, None, Status(), None, {"labvalue": (HIGH,)}), "test, 5.9 mmol/L H"),
         (
             Fact("test", "DVT", 0, 3, None, Status(), None, {"labvalue": (Attribute("labvalue", "seen " * 20, 0, 100),)}),
             "test, seen seen seen seen seen seen seen seen…",
         ),
     ],
-    ids=["absent", "present", "family", "drug", "test", "long"],
+    ids=["absent", "present", "family", "drug", "tablets", "bare dose", "test", "long"],
 )
 def test_small_label_says_status_and_value(fact: Fact, tag: str) -> None:
     assert by_id(parsed(render_html(noted("DVT was ruled out", fact))), "e0").get("data-tag") == tag
