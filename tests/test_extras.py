@@ -31,7 +31,7 @@ def said(act):
 
 """
 LLAMA = "spacy_llm peft gguf accelerate"
-ALL = f"{LLAMA} torch transformers spacy_transformers matplotlib rapidfuzz platformdirs cassis pyarrow"
+ALL = f"{LLAMA} torch transformers spacy_transformers matplotlib rapidfuzz platformdirs cassis pyarrow sqlalchemy"
 
 
 def run_without(missing: str, code: str) -> dict[str, str]:
@@ -66,6 +66,7 @@ print(json.dumps({
     "codes": said(lambda: nlp.add_pipe("kiwi_codes")),
     "study": said(lambda: __import__("kiwi_spacy.study.comparison.report")),
     "tables": said(lambda: __import__("kiwi_spacy.tables")),
+    "database": said(lambda: __import__("kiwi_spacy.formats.database")),
     "training": said(lambda: __import__("kiwi_spacy.train.loop")),
     "torch": str(sorted(name for name in ("torch", "transformers") if sys.modules.get(name))),
 }))
@@ -78,6 +79,7 @@ print(json.dumps({
         "codes": "MissingExtraError: platformdirs is not installed. Run: pip install 'kiwi-spacy[codes]'",
         "study": "MissingExtraError: matplotlib is not installed. Run: pip install 'kiwi-spacy[study]'",
         "tables": "MissingExtraError: pyarrow is not installed. Run: pip install 'kiwi-spacy[tables]'",
+        "database": "MissingExtraError: sqlalchemy is not installed. Run: pip install 'kiwi-spacy[database]'",
         "training": "MissingExtraError: torch is not installed. Run: pip install 'kiwi-spacy[bert]'",
         "torch": "[]",
     }

@@ -2,7 +2,7 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -12,6 +12,7 @@ from .common import Device, OnDevice, Pipeline, app, echo_problems, load_pipelin
 from .exits import SOME
 
 if TYPE_CHECKING:
+    from ..formats.outputs import Format
     from ..run.extract import Summary
 
 
@@ -48,15 +49,17 @@ def extract(
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Files or folders of .txt, .text or .jsonl, also with .gz; .json, .csv, .tsv or .parquet; or - for stdin.",
+            help="Files or folders of .txt, .text or .jsonl, also with .gz; .json, .csv, .tsv or .parquet; a database's URL; "
+            "or - for stdin.",
         ),
     ],
     pipeline: Pipeline,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to, or a .parquet file.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder to write to, a .parquet file, or a database's URL.")],
     format: Annotated[
         ExtractFormat | None, typer.Option("--format", "-f", help="What to write; by default parquet into .parquet, else brat.")
     ] = None,
-    table: Annotated[TableName, typer.Option("--table", help="Which table parquet holds.")] = TableName.facts,
+    table: Annotated[TableName, typer.Option("--table", help="Which table parquet or a database gets.")] = TableName.facts,
+    into: Annotated[str | None, typer.Option("--into", metavar="NAME", help="Its name in a database; else kiwi_facts …")] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Notes at a time.")] = 32,
     device: OnDevice = Device.cpu,
     redo: Annotated[
@@ -79,6 +82,9 @@ def extract(
         list[str] | None,
         typer.Option("--carry", metavar="COLUMN", help="Column to carry along into the output, repeatable; else all others are."),
     ] = None,
+    query: Annotated[
+        str | None, typer.Option("--query", metavar="TABLE|SELECT", help="Which table or SELECT of a database holds the notes.")
+    ] = None,
     facts: Annotated[
         bool, typer.Option("--facts", help="Write sections and facts too: status, values. With jsonl, docbin and csv.")
     ] = False,
@@ -100,19 +106,22 @@ def extract(
     with one_line():
         from ..formats.fhir import parse_options
         from ..formats.records import Columns
+        from ..formats.sources import is_url
         from ..run.extract import extract as run
         from ..run.thresholds import parse_thresholds, set_thresholds
 
         thresholds = parse_thresholds(threshold or [])
         options = parse_options(fhir or [])
-        named = text is not None or id is not None or date is not None or bool(carry)
-        columns = Columns(text or "text", id, date, tuple(carry) if carry else None) if named else None
-        kind = format or (ExtractFormat.parquet if output.suffix == ".parquet" else ExtractFormat.brat)
+        named = any(option is not None for option in (text, id, date, query)) or bool(carry)
+        columns = Columns(text or "text", id, date, tuple(carry) if carry else None, query) if named else None
+        written = (
+            format.value if format else "database" if is_url(output) else "parquet" if output.endswith(".parquet") else "brat"
+        )
         nlp = load_pipeline(pipeline, device)
         set_thresholds(nlp, thresholds)
         with without_text():
             summary = run(
-                inputs, nlp, output, kind.value, batch_size=batch_size, table=table.value,
+                inputs, nlp, output, cast("Format", written), batch_size=batch_size, table=table.value, into=into,
                 redo="all" if overwrite else redo.value if redo else None, encoding=encoding,
                 thresholds=thresholds, facts=facts, columns=columns, fhir=options,
                 stdin=typer.get_binary_stream("stdin"),

@@ -39,8 +39,8 @@ from .tables import Type, carried_names
 
 __all__ = ["CSV_COLUMNS", "OUTPUTS", "Format", "Output", "Shards", "check_name", "csv_rows", "output_of"]
 
-Format = Literal["brat", "jsonl", "csv", "docbin", "parquet", "fhir"]
-Layout = Literal["file a note", "one file", "shards"]
+Format = Literal["brat", "jsonl", "csv", "docbin", "parquet", "database", "fhir"]
+Layout = Literal["file a note", "one file", "shards", "database"]
 
 _ABOUT = ("pipeline", "version", "engine", "weights")
 CSV_COLUMNS = (
@@ -105,6 +105,10 @@ def output_of(
         from .arrow import parquet_output  # pyarrow is an extra
 
         return parquet_output(table or "facts", carried)
+    if format == "database":
+        from .database import database_output  # SQLAlchemy is an extra
+
+        return database_output(table or "facts", carried)
     return OUTPUTS[format]
 
 

@@ -31,12 +31,14 @@ class Columns:
     id: None takes "id", where there is such a column; else rows are numbered.
     date: Of the note, as ISO 8601 writes it, or a date; None where there is none.
     carry: Columns whose values go along into the output; None takes all others.
+    query: Of a database: a table, perhaps SCHEMA.TABLE, or a SELECT.
     """
 
     text: str = "text"
     id: str | None = None
     date: str | None = None
     carry: tuple[str, ...] | None = None
+    query: str | None = None
 
 
 @dataclass(frozen=True)

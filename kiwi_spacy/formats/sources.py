@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import stat
 import zlib
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from .names import printable
 
 MANIFEST = "kiwi-manifest.jsonl"  # what `kiwi extract` keeps in an output folder
 
-Kind = Literal["text", "lines", "json", "csv", "parquet", "unreadable", "left out"]
+Kind = Literal["text", "lines", "json", "csv", "parquet", "database", "unreadable", "left out"]
 
 _TEXT, _LINES, _CSV, _PARQUET = (".txt", ".text"), (".jsonl", ".ndjson"), (".csv", ".tsv"), (".parquet", ".pq")
 _SPECIAL = (
@@ -31,6 +32,7 @@ class Source:
     name: str
     kind: Kind
     reason: str = ""
+    url: str = ""  # of a database
 
 
 def find_sources(item: str, *, tables: bool = False) -> list[Source]:
@@ -39,6 +41,10 @@ def find_sources(item: str, *, tables: bool = False) -> list[Source]:
     tables (bool): Whether tables in a folder are read too, as their columns are known; one that is named itself always is.
     RAISES (KiwiError): Nothing is there, or a folder that holds no notes.
     """
+    if is_url(item):
+        from .database import shown  # SQLAlchemy is an extra
+
+        return [Source(Path(), shown(item), shown(item), "database", url=item)]
     path = Path(item)
     if path.is_dir():
         return _in_folder(path, printable(item), tables)
@@ -46,6 +52,15 @@ def find_sources(item: str, *, tables: bool = False) -> list[Source]:
         raise KiwiError(f"'{printable(item)}' does not exist.")
     kind, name = _kind_of(path.name)
     return [_checked(Source(path, printable(item), printable(name), kind if kind != "left out" else "text"))]
+
+
+def is_url(item: str) -> bool:
+    """Whether an input or output is a database.
+
+    >>> is_url("sqlite:///notes.db"), is_url("notes.db")
+    (True, False)
+    """
+    return re.match(r"[a-z]\w*(\+\w+)?://", item) is not None
 
 
 def is_packed(path: Path) -> bool:

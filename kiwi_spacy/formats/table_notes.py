@@ -3,13 +3,16 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import FormatError
+from ..errors import FormatError, KiwiError
 from .decode import decode
 from .records import Chosen, Columns, Row, choose, header_of, joined, kinds_of_values, read_csv
 from .sources import Source, read_lines
 from .tables import Type
+
+if TYPE_CHECKING:
+    from .database import NoteTable
 
 _WITHOUT_TYPES = ("lines", "json")
 
@@ -29,9 +32,10 @@ class Tables:
         if columns is not None:
             self._json = choose({}, replace(columns, id=columns.id or "id"), "", sure=False)
         self._chosen: dict[str, Chosen] = {}
+        self._databases = {source.place: self._database(source) for source in sources if source.kind == "database"}
         for source in sources:
             try:
-                if source.kind in ("csv", "parquet"):
+                if source.kind in ("csv", "parquet", "database"):
                     self._chosen[source.place] = choose(self._kinds(source), self._columns, f"'{source.place}'")
                 elif source.kind in _WITHOUT_TYPES and columns is not None:
                     self._chosen[source.place] = choose(self._kinds(source), self._columns, f"'{source.place}'", sure=False)
@@ -67,6 +71,13 @@ class Tables:
         for row in _from_lines(lines, stem, place, self._encoding):
             yield row, self._json
 
+    def _database(self, source: Source) -> "NoteTable":
+        from .database import NoteTable  # SQLAlchemy is an extra
+
+        if self._columns.query is None:
+            raise KiwiError(f"{source.place} is a database. Say by --query which table or SELECT of it holds the notes.")
+        return NoteTable(source.url, self._columns.query)
+
     def _kinds(self, source: Source) -> Mapping[str, Type]:
         if source.kind == "csv":
             return dict.fromkeys(header_of(source.path, self._encoding, self._columns.text), "string")
@@ -74,6 +85,8 @@ class Tables:
             from .arrow import parquet_columns
 
             return parquet_columns(source.path)
+        if source.kind == "database":
+            return self._databases[source.place].columns
         return kinds_of_values(row.values for row in self._rows(source, False))
 
     def _rows(self, source: Source, names_only: bool) -> Iterator[Row]:
@@ -85,6 +98,11 @@ class Tables:
             chosen = self.chosen(source)
             wanted = [chosen.id] if names_only and chosen.id is not None else [] if names_only else list(chosen.read)
             return read_parquet(source.path, source.name, source.place, wanted)
+        if source.kind == "database":
+            chosen = self.chosen(source)
+            if chosen.id is None:
+                raise KiwiError(f"{source.place} is read by ids. Name their column by --id.")
+            return self._databases[source.place].rows(chosen.id, [chosen.id] if names_only else chosen.read)
         if source.kind == "lines":
             return _from_lines(read_lines(source.path), source.name, source.place, self._encoding)
         return _from_json(source, self._encoding)

@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -17,10 +18,12 @@ from ..formats.fhir import FhirOptions, now, options_to_dict
 from ..formats.inputs import Note, Plan, plan_notes
 from ..formats.outputs import Format, Output, check_name, output_of
 from ..formats.records import Columns
+from ..formats.sources import is_url
 from ..formats.tables import TABLES
 from .annotate import reason
-from .folder import Folder, open_folder
+from .folder import open_folder
 from .manifest import Entry, Head, Settings, differences, hash_note, pipeline_identity
+from .results import Results
 from .single import folder_of, refuse_foreign_file, write_single
 from .work import FACT_PIPES, Made, Ready, missing, with_pipes, work
 
@@ -28,7 +31,7 @@ Redo = Literal["changed", "all"]
 # Batches of notes > what becomes of each, in order: `work` does them in this process, others may do them in several.
 Work = Callable[[Language, Output, Iterable[Sequence[Ready]]], Iterator[Made]]
 
-WITH_FACTS: tuple[Format, ...] = ("jsonl", "docbin", "csv", "parquet", "fhir")
+WITH_FACTS: tuple[Format, ...] = ("jsonl", "docbin", "csv", "parquet", "database", "fhir")
 _WRITABLE = f"{', '.join(WITH_FACTS[:-1])} or {WITH_FACTS[-1]}"
 
 
@@ -56,10 +59,10 @@ class Summary:
 
 
 def extract(
-    inputs: list[str], nlp: Language, output: Path, format: Format = "brat", *, batch_size: int = 32,
+    inputs: list[str], nlp: Language, output: Path | str, format: Format = "brat", *, batch_size: int = 32,
     redo: Redo | None = None, encoding: str | None = None, thresholds: Mapping[str, float] | None = None,
-    facts: bool = False, table: str = "facts", columns: Columns | None = None, fhir: FhirOptions | None = None,
-    stdin: BinaryIO | None = None,
+    facts: bool = False, table: str = "facts", into: str | None = None, columns: Columns | None = None,
+    fhir: FhirOptions | None = None, stdin: BinaryIO | None = None,
 ) -> Summary:
     """Write what `nlp` finds in the notes into the folder `output`; one bad note never stops the others.
 
@@ -70,16 +73,18 @@ def extract(
     inputs (list[str]): Files of text, JSON, JSON Lines or CSV, also packed with gzip, or parquet; folders, whose tree is kept
         below `output`; "-" for standard input, JSON Lines or one plain note named "stdin".
     nlp (Language): The pipeline. Its `max_length` is raised where a note is longer, for this run.
-    output (Path): "brat" writes NAME.ann per note, not the text, "fhir" NAME.json; "jsonl" and "csv" write one file,
+    output (Path | str): "brat" writes NAME.ann per note, not the text, "fhir" NAME.json; "jsonl" and "csv" write one file,
         extracted.jsonl or .csv; "docbin" and "parquet" write extracted-00001.spacy, or .parquet, and so on.
         "parquet" writes one file where `output` ends in .parquet; the run's folder is then NAME.parquet.kiwi beside it.
+        "database" takes a URL of SQLAlchemy.
     batch_size (int): Notes that the pipeline gets at a time.
     redo (Literal["changed", "all"] | None): Do again what another pipeline, other settings or another text have made, and
         take results away whose notes are gone; or do all notes again.
     encoding (str | None): What files that are not UTF-8 are in.
     thresholds (Mapping[str, float] | None): The least scores by label, which `nlp` must apply; kept in the manifest.
     facts (bool): Write sections and facts too, in "jsonl", "docbin" and "csv", also where `nlp` has no components that find them.
-    table (str): What "parquet" writes, of `formats.tables`; tables of facts need no `facts`.
+    table (str): What "parquet" and "database" write, of `formats.tables`; tables of facts need no `facts`.
+    into (str | None): The table that "database" writes to, by default kiwi_ and the name of `table`.
     columns (Columns | None): Which columns of tables hold what; see `plan_notes`.
     fhir (FhirOptions | None): Patient, systems and instant of FHIR's bundles; without an instant, when this run begins.
     stdin (BinaryIO | None): What "-" reads; the process's standard input by default.
@@ -100,29 +105,45 @@ def extract(
     if fhir.patient_column:
         columns = columns or Columns()
         columns = replace(columns, carry=tuple(dict.fromkeys([*(columns.carry or ()), fhir.patient_column])))
-    if format == "parquet":
-        facts = facts or TABLES[table].of_facts
+    if (format == "database") != is_url(str(output)):
+        raise KiwiError(f"The format {format} does not go there. A database takes no --format, and a folder is no database.")
+    tabular = format in ("parquet", "database")
+    facts = facts or (tabular and TABLES[table].of_facts)
     plan = plan_notes(inputs, stdin if stdin is not None else sys.stdin.buffer, encoding, columns=columns)
     settings = Settings(
-        format, dict(thresholds or {}), facts, dict(plan.carried), table if format == "parquet" else "", options_to_dict(fhir)
+        format, dict(thresholds or {}), facts, dict(plan.carried), table if tabular else "", options_to_dict(fhir)
     )
     head = Head(pipeline_identity(nlp), settings, "all" if redo == "all" else "")
     recorded = replace(fhir, recorded=fhir.recorded or now())
     made_as = output_of(format, facts=facts, table=table, carried=plan.carried, fhir=recorded)
-    single = output if format == "parquet" and output.suffix == ".parquet" and not output.is_dir() else None
-    if single is not None:
-        refuse_foreign_file(single)
-        output = folder_of(single)
-    with open_folder(output, made_as, nlp.vocab) as folder, with_pipes(nlp, FACT_PIPES if facts else ()):
-        removed = _begin(folder, head, plan, redo)
-        run = _Run(nlp, folder, plan, redo)
+    where = _results(output, into or f"kiwi_{table}", settings, made_as, nlp)
+    with where as results, with_pipes(nlp, FACT_PIPES if facts else ()):
+        removed = _begin(results, head, plan, redo)
+        run = _Run(nlp, results, plan, redo)
         run.go(work, batch_size)
-        if single is not None:
-            write_single(single, folder)
         return Summary(
             run.counts["done"], run.counts["kept"], run.incomplete, run.failed, list(plan.left_out), removed,
             dict(sorted(run.problems.items())), _unwritten(nlp, format, facts),
         )
+
+
+@contextmanager
+def _results(output: Path | str, into: str, settings: Settings, made_as: Output, nlp: Language) -> Iterator[Results]:
+    """Give where results go: a folder, a table of a database, or a folder of which one file is made at the end."""
+    if settings.format == "database":
+        from .database import open_database  # SQLAlchemy is an extra
+
+        with open_database(str(output), into, settings, made_as) as rows:
+            yield rows
+        return
+    path = Path(output)
+    single = path if settings.format == "parquet" and path.suffix == ".parquet" and not path.is_dir() else None
+    if single is not None:
+        refuse_foreign_file(single)
+    with open_folder(path if single is None else folder_of(single), made_as, nlp.vocab) as folder:
+        yield folder
+        if single is not None:
+            write_single(single, folder)
 
 
 def _unwritten(nlp: Language, format: Format, facts: bool) -> str:
@@ -131,12 +152,12 @@ def _unwritten(nlp: Language, format: Format, facts: bool) -> str:
     if written or all(nlp.get_pipe_meta(name).factory != "kiwi_facts" for name in nlp.pipe_names):
         return ""
     if format in WITH_FACTS:
-        ask = "--table facts" if format == "parquet" else "--facts"
+        ask = "--table facts" if format in ("parquet", "database") else "--facts"
         return f"The pipeline finds facts, and they are not written. To have their columns in {format}, say {ask}."
     return f"The pipeline finds facts, and {format} does not hold them. To keep them, write {_WRITABLE}."
 
 
-def _begin(folder: Folder, head: Head, plan: Plan, redo: Redo | None) -> int:
+def _begin(folder: Results, head: Head, plan: Plan, redo: Redo | None) -> int:
     """Take away what is not to be kept; return how many results are gone because their notes are.
 
     RAISES (OutputError): Something would have to be taken away that `redo` does not name.
@@ -168,7 +189,7 @@ def _hash(note: Note) -> str:
         return ""
 
 
-def _refusal(folder: Folder, differ: list[str], changed: list[str], gone: list[str]) -> str:
+def _refusal(folder: Results, differ: list[str], changed: list[str], gone: list[str]) -> str:
     found = [
         *differ,
         *([f"{len(changed)} notes have another text: {_some(changed)}"] if changed else []),
@@ -189,7 +210,7 @@ def _some(names: list[str]) -> str:
 class _Run:
     """The notes' way from the plan through the pipeline into the folder, and what is counted on it."""
 
-    def __init__(self, nlp: Language, folder: Folder, plan: Plan, redo: Redo | None) -> None:
+    def __init__(self, nlp: Language, folder: Results, plan: Plan, redo: Redo | None) -> None:
         self.nlp, self.folder, self.plan, self.redo = nlp, folder, plan, redo
         self.counts: Counter[str] = Counter()
         self.incomplete: list[tuple[str, str]] = []

@@ -1,12 +1,14 @@
 """The commands parse, call, and turn the user's mistakes into one line and exit code 2."""
 
 import json
+import sqlite3
 import sys
 import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 from spacy.language import Language
 from typer.testing import CliRunner, Result
@@ -194,3 +196,19 @@ def test_extract_has_a_code_for_a_pipeline_that_lacks_a_file(pipeline_path: Path
     assert result.exit_code == 5
     assert result.stderr.startswith(f"kiwi: The pipeline '{pipeline_path}' lacks its file ") and result.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_extract_writes_parquet_by_the_output_and_rows_into_a_database(pipeline_path: Path, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.csv"
+    notes.write_text("note_id,body,seen,ward\n7,denies fever,2024-03-15,b\n")
+    options = ["--text", "body", "--id", "note_id", "--date", "seen", "-p", pipeline_path]
+    for output in (tmp_path / "out.parquet", f"sqlite:///{tmp_path}/out.db"):
+        result = _run("extract", notes, *options, "--output", output, "--table", "problems")
+        assert (result.exit_code, result.stdout) == (0, ""), result.stderr
+    (row,) = pyarrow.parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    assert (row["note"], row["text"], row["status"], row["ward"]) == ("7", "fever", "absent", "b")
+    with sqlite3.connect(tmp_path / "out.db") as db:
+        assert db.execute("select note, text, status, ward from kiwi_problems").fetchall() == [("7", "fever", "absent", "b")]
+    result = _run("extract", f"sqlite:///{tmp_path}/out.db", "--query", "kiwi_problems", "--id", "note", "-p", pipeline_path,
+                  "-o", tmp_path / "again", "-f", "jsonl")
+    assert result.exit_code == 0 and json.loads((tmp_path / "again" / "extracted.jsonl").read_text())["text"] == "fever"
