@@ -213,6 +213,21 @@ def test_what_a_fact_quotes_is_escaped() -> None:
     assert lines_of(by_id(parsed(page), "why-e0")) == ["absent: “</td><script>alert(1)</script>”, cue of rule <b>"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<b>denies</b> fever & \"cough\"\n</a>aspirin 5 mg", "PMH:\n\tdenies  fever\n\n", "no fever " * 200,
+        "denies\nfever 😀 cough",
+    ],
+    ids=["markup", "layout", "long line", "over lines"],
+)
+def test_every_character_of_a_note_is_kept_where_facts_are_shown(nlp: Language, text: str) -> None:
+    doc = nlp(text)
+    page = parsed(render_html(doc, facts=doc._.facts))
+    assert "\n".join("".join(line.itertext()) for line in page.findall(".//*[@class='line']")) == text
+    assert {piece.get("data-cues") for piece in page.findall(".//*[@class='cue']")} != set()
+
+
 def test_each_link_leads_to_a_place_on_the_page(nlp: Language) -> None:
     nlp.add_pipe("kiwi_facts")
     page = parsed(render_html(nlp("denies fever\ncough. aspirin 5 mg daily\nCT")))
