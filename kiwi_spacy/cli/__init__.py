@@ -1,10 +1,10 @@
 """The command `kiwi`. Each command parses its arguments and calls a plain function of another module."""
 
 from ..run import memory
-from . import annotations, extract, study, train, vocabulary
+from . import annotations, extract, omop, study, train, vocabulary
 from .common import app
 
-__all__ = ["annotations", "app", "extract", "main", "study", "train", "vocabulary"]
+__all__ = ["annotations", "app", "extract", "main", "omop", "study", "train", "vocabulary"]
 
 
 def main() -> None:

@@ -126,12 +126,12 @@ def extract(
                 thresholds=thresholds, facts=facts, columns=columns, fhir=options,
                 stdin=typer.get_binary_stream("stdin"),
             )
-    _echo_summary(summary)
+    echo_summary(summary)
     if summary.failed or summary.incomplete:
         raise typer.Exit(SOME)
 
 
-def _echo_summary(summary: "Summary") -> None:
+def echo_summary(summary: "Summary") -> None:
     by_reason: dict[str, list[str]] = {}
     for place, reason in summary.left_out:
         by_reason.setdefault(reason, []).append(place)

@@ -84,6 +84,20 @@ def missing(failures: Sequence[Failure]) -> str:
     return f"no answer for {shown}" + (f" and {len(failures) - 3} more" if len(failures) > 3 else "")
 
 
+def has_no_answer(failures: Sequence[Failure], text: str) -> bool:
+    """Whether no word of a note has an answer.
+
+    >>> has_no_answer([Failure(0, 5, "out of memory")], "fever "), has_no_answer([Failure(0, 5, "out of memory")], "fever, cough")
+    (True, False)
+    """
+    end = 0
+    for start, stop in sorted((f.start_char, f.end_char) for f in failures):
+        if text[end:start].strip():
+            return False
+        end = max(end, stop)
+    return not text[end:].strip()
+
+
 def _given(nlp: Language, note: Ready) -> str | partial[Doc]:
     text = _LONE.sub("\ufffd", note.text)
     return partial(_doc, nlp, text, note) if note.date is not None or note.columns else text
@@ -107,7 +121,7 @@ def _made(note: Ready, result: Doc | str, output: Output) -> Made:
     if not note.text.strip():
         count_problem(result, "note without text")
     failures = get_failures(result)
-    if failures and _is_all(failures, note.text):
+    if failures and has_no_answer(failures, note.text):
         return _failed(note, missing(failures))
     outcome: Outcome = "incomplete" if failures else "done"
     problems = dict(sorted(get_problems(result).items()))
@@ -120,13 +134,3 @@ def _made(note: Ready, result: Doc | str, output: Output) -> Made:
 
 def _failed(note: Ready, why: str) -> Made:
     return Made(Entry(note.name, "failed", note.sha256, reason=why), None)
-
-
-def _is_all(failures: Sequence[Failure], text: str) -> bool:
-    """Whether no word of a note has an answer."""
-    end = 0
-    for start, stop in sorted((f.start_char, f.end_char) for f in failures):
-        if text[end:start].strip():
-            return False
-        end = max(end, stop)
-    return not text[end:].strip()
