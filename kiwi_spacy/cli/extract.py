@@ -22,6 +22,7 @@ class ExtractFormat(str, Enum):
     docbin = "docbin"
     csv = "csv"
     fhir = "fhir"
+    html = "html"
     parquet = "parquet"
 
 

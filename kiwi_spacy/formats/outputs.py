@@ -39,7 +39,7 @@ from .tables import Type, carried_names
 
 __all__ = ["CSV_COLUMNS", "OUTPUTS", "Format", "Output", "Shards", "check_name", "csv_rows", "output_of"]
 
-Format = Literal["brat", "jsonl", "csv", "docbin", "parquet", "database", "fhir"]
+Format = Literal["brat", "jsonl", "csv", "docbin", "parquet", "database", "fhir", "html"]
 Layout = Literal["file a note", "one file", "shards", "database"]
 
 _ABOUT = ("pipeline", "version", "engine", "weights")
@@ -69,7 +69,8 @@ class Shards:
 class Output:
     """How a format lies in the output folder.
 
-    layout: "file a note" writes NAME + `file`; "one file" appends to `file` after `head`; "shards" numbers files before `file`.
+    layout: "file a note" writes `folder` + NAME + `file`; "one file" appends to `file` after `head`; "shards" numbers files
+        before `file`; "database" writes no file.
     render (Callable): A note's name and its Doc > the bytes to write; of `shards` what they pack.
     """
 
@@ -77,6 +78,7 @@ class Output:
     file: str
     render: Callable[[str, Doc], bytes]
     head: bytes = b""
+    folder: str = ""
     shards: Shards | None = None
 
 

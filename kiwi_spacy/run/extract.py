@@ -16,13 +16,13 @@ from ..contract import Failure
 from ..errors import FormatError, KiwiError, OutputError
 from ..formats.fhir import FhirOptions, now, options_to_dict
 from ..formats.inputs import Note, Plan, plan_notes
-from ..formats.outputs import Format, Output, check_name, output_of
+from ..formats.outputs import Format, Output, check_name
 from ..formats.records import Columns
 from ..formats.sources import is_url
 from ..formats.tables import TABLES
 from .annotate import reason
 from .folder import open_folder
-from .manifest import Entry, Head, Settings, differences, hash_note, pipeline_identity
+from .manifest import Entry, Head, Settings, differences, hash_note, output_for, pipeline_identity
 from .results import Results
 from .single import folder_of, refuse_foreign_file, write_single
 from .work import FACT_PIPES, Made, Ready, missing, with_pipes, work
@@ -31,8 +31,9 @@ Redo = Literal["changed", "all"]
 # Batches of notes > what becomes of each, in order: `work` does them in this process, others may do them in several.
 Work = Callable[[Language, Output, Iterable[Sequence[Ready]]], Iterator[Made]]
 
-WITH_FACTS: tuple[Format, ...] = ("jsonl", "docbin", "csv", "parquet", "database", "fhir")
-_WRITABLE = f"{', '.join(WITH_FACTS[:-1])} or {WITH_FACTS[-1]}"
+WITH_FACTS: tuple[Format, ...] = ("jsonl", "docbin", "csv", "parquet", "database", "fhir", "html")
+_FORMATS = tuple(format for format in WITH_FACTS if format != "database")
+_WRITABLE = f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}"
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,9 @@ def extract(
     inputs (list[str]): Files of text, JSON, JSON Lines or CSV, also packed with gzip, or parquet; folders, whose tree is kept
         below `output`; "-" for standard input, JSON Lines or one plain note named "stdin".
     nlp (Language): The pipeline. Its `max_length` is raised where a note is longer, for this run.
-    output (Path | str): "brat" writes NAME.ann per note, not the text, "fhir" NAME.json; "jsonl" and "csv" write one file,
-        extracted.jsonl or .csv; "docbin" and "parquet" write extracted-00001.spacy, or .parquet, and so on.
+    output (Path | str): "brat" writes NAME.ann per note, not the text, "fhir" NAME.json, "html" notes/NAME.html and a
+        list; "jsonl" and "csv" write one file, extracted.jsonl or .csv; "docbin" and "parquet" write extracted-00001.spacy,
+        or .parquet, and so on.
         "parquet" writes one file where `output` ends in .parquet; the run's folder is then NAME.parquet.kiwi beside it.
         "database" takes a URL of SQLAlchemy.
     batch_size (int): Notes that the pipeline gets at a time.
@@ -96,7 +98,7 @@ def extract(
     """
     if batch_size < 1:
         raise KiwiError(f"batch_size is {batch_size}; it must be 1 or more.")
-    output_of(format, table=table)
+    output_for(Settings(format, table=table))  # refuses what there is not
     if facts and format not in WITH_FACTS:
         raise KiwiError(f"{format} cannot hold facts. Write them as {_WRITABLE}.")
     if fhir and options_to_dict(fhir) and format != "fhir":
@@ -108,14 +110,14 @@ def extract(
     if (format == "database") != is_url(str(output)):
         raise KiwiError(f"The format {format} does not go there. A database takes no --format, and a folder is no database.")
     tabular = format in ("parquet", "database")
-    facts = facts or (tabular and TABLES[table].of_facts)
+    facts = facts or format == "html" or (tabular and TABLES[table].of_facts)
     plan = plan_notes(inputs, stdin if stdin is not None else sys.stdin.buffer, encoding, columns=columns)
     settings = Settings(
         format, dict(thresholds or {}), facts, dict(plan.carried), table if tabular else "", options_to_dict(fhir)
     )
     head = Head(pipeline_identity(nlp), settings, "all" if redo == "all" else "")
     recorded = replace(fhir, recorded=fhir.recorded or now())
-    made_as = output_of(format, facts=facts, table=table, carried=plan.carried, fhir=recorded)
+    made_as = output_for(settings, recorded)
     where = _results(output, into or f"kiwi_{table}", settings, made_as, nlp)
     with where as results, with_pipes(nlp, FACT_PIPES if facts else ()):
         removed = _begin(results, head, plan, redo)

@@ -25,6 +25,7 @@ from ..formats.outputs import Output, Shards
 from .files import edited, find_whole, flush, hash_file, open_at, read_result, refuse_foreign, remove, write_whole
 from .lock import LOCK, hold
 from .manifest import MANIFEST, Entry, Head, output_for, parse, render, render_entry
+from .pages import index_files, index_of
 
 PART, NEW, COMMIT, REMOVE = ".kiwi-part", ".kiwi-new", ".kiwi-commit", "remove.json"
 JOURNAL = ".kiwi-docs-"  # and a number: results that do not yet fill a file of many
@@ -74,7 +75,7 @@ class Folder:
         entries: list[Entry] = []
         if manifest.exists():
             self.head, entries = parse(manifest.read_bytes(), str(manifest))
-            self._known = {entry.file for entry in entries if entry.file} | _started(self.head)
+            self._known = {entry.file for entry in entries if entry.file} | self._started(self.head)
         refuse_foreign(path, self._known if self.head else None, OURS)
         if self.head is not None:
             self._verify(entries, output_for(self.head.settings))
@@ -84,7 +85,7 @@ class Folder:
 
         RAISES (OutputError): Others have changed one of those results since.
         """
-        same = self.head is None or output_for(self.head.settings) == output_for(head.settings)
+        same = self.head is None or replace(self.head.settings, thresholds={}) == replace(head.settings, thresholds={})
         kept = [entry for name, entry in self.live.items() if name not in drop]
         mine = sorted(self.edited & set(drop))
         if mine:
@@ -111,7 +112,7 @@ class Folder:
         """
         entry = replace(entry, written=hashlib.sha256(data).hexdigest())
         if self._file is None:
-            entry = replace(entry, file=f"{entry.note}{self.output.file}", start=0, end=len(data))
+            entry = replace(entry, file=f"{self.output.folder}{entry.note}{self.output.file}", start=0, end=len(data))
             self._write_file(entry, data)
         else:
             name = self.output.file if self.output.layout == "one file" else self._journal()
@@ -147,6 +148,9 @@ class Folder:
         self.sync()
         self.close()
         self._settle([self.live[name] for name in order if name in self.live], left_out)
+        if self.head.settings.format == "html":
+            for name, page in index_of(self.live.values()).items():
+                self._replace(name, page)
 
     def close(self) -> None:
         """Close the files."""
@@ -207,6 +211,13 @@ class Folder:
         if self._unpacked is None or self._unpacked[0] != entry.file:
             self._unpacked = (entry.file, _shards(self.output).unpack(path, self.vocab))
         return self._unpacked[1](entry.start, entry.end)
+
+    def _started(self, head: Head) -> set[str]:
+        """Return the files of a run that are no note's: what it makes before its first note, and lists of its notes."""
+        output = output_for(head.settings)
+        if head.settings.format == "html":
+            return index_files(self.path)
+        return {output.file} if output.layout == "one file" else set()
 
     def _shard_name(self, number: int) -> str:
         return f"extracted-{number:05d}{self.output.file}"
@@ -379,9 +390,3 @@ def shard_size(output: Output) -> int:
 def _shards(output: Output) -> Shards:
     assert output.shards is not None
     return output.shards
-
-
-def _started(head: Head) -> set[str]:
-    """Return the file that a run makes before its first note is done."""
-    output = output_for(head.settings)
-    return {output.file} if output.layout == "one file" else set()

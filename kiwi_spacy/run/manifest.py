@@ -12,6 +12,7 @@ from spacy.language import Language
 from .. import __version__
 from ..contract import name_pipeline
 from ..errors import OutputError
+from ..formats.fhir import FhirOptions
 from ..formats.outputs import Output, output_of
 from ..formats.sources import MANIFEST
 from ..formats.tables import Type
@@ -36,9 +37,17 @@ class Settings:
     fhir: Mapping[str, str] = field(default_factory=dict)  # what was said of FHIR's bundles
 
 
-def output_for(settings: Settings) -> Output:
-    """Return how results of these settings lie in a folder."""
-    return output_of(settings.format, facts=settings.facts, table=settings.table, carried=settings.columns)
+def output_for(settings: Settings, fhir: FhirOptions | None = None) -> Output:
+    """Return how results of these settings lie in a folder.
+
+    fhir (FhirOptions | None): What is said of FHIR's bundles.
+    RAISES (KiwiError): There is no format, or no table, of this name.
+    """
+    if settings.format == "html":
+        from .pages import PAGES  # which needs an Entry
+
+        return PAGES
+    return output_of(settings.format, facts=settings.facts, table=settings.table, carried=settings.columns, fhir=fhir)
 
 
 @dataclass(frozen=True)

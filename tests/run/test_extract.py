@@ -20,7 +20,7 @@ from kiwi_spacy.run.extract import Redo, Summary, extract
 from kiwi_spacy.run.lock import hold
 from kiwi_spacy.run.manifest import MANIFEST
 
-FORMATS: list[Format] = ["brat", "jsonl", "csv", "docbin", "parquet"]
+FORMATS: list[Format] = ["brat", "jsonl", "csv", "docbin", "parquet", "html"]
 BROKEN: set[str] = set()  # words whose notes get no answer for their start
 
 
@@ -59,7 +59,7 @@ def test_extract_writes_each_note_once_and_skips_it_in_a_second_run(
     nlp: Language, notes: Path, tmp_path: Path, format: Format
 ) -> None:
     output = tmp_path / "out"
-    problems = {"value not read": 1} if format == "parquet" else {}
+    problems = {"value not read": 1} if format in ("parquet", "html") else {}
     assert extract([str(notes)], nlp, output, format, batch_size=2) == Summary(done=3, problems=problems)
     assert _names(output, format) == ["a", "b.v2", "ward/a"]
     whole = _bytes(output)
@@ -503,7 +503,8 @@ def test_csv_that_was_killed_while_it_gained_facts_ends_as_one_that_was_not(
 
 
 @pytest.mark.parametrize("format, said", [
-    ("brat", "The pipeline finds facts, and brat does not hold them. To keep them, write jsonl, docbin, csv, parquet or fhir."),
+    ("brat", "The pipeline finds facts, and brat does not hold them. To keep them, write jsonl, docbin, csv, "
+     "parquet, fhir or html."),
     ("csv", "The pipeline finds facts, and they are not written. To have their columns in csv, say --facts."),
     ("jsonl", ""),
     ("docbin", ""),

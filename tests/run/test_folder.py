@@ -14,7 +14,7 @@ from kiwi_spacy.run.manifest import MANIFEST
 
 FILES: dict[Format, str] = {
     "brat": "a.ann", "jsonl": "extracted.jsonl", "csv": "extracted.csv", "docbin": "extracted-00001.spacy",
-    "parquet": "extracted-00001.parquet",
+    "parquet": "extracted-00001.parquet", "html": "notes/a.html",
 }
 
 
@@ -65,9 +65,11 @@ def test_another_format_takes_the_place_of_the_first_when_told_to(
             extract([str(notes)], nlp, tmp_path / "out", other)
     extract([str(notes)], nlp, tmp_path / "out", other, redo="changed")
     extract([str(notes)], nlp, tmp_path / "fresh", other)
-    names = [sorted(path.name for path in (tmp_path / folder).iterdir()) for folder in ("out", "fresh")]
-    assert names[0] == names[1]
-    assert all((tmp_path / "out" / name).read_bytes() == (tmp_path / "fresh" / name).read_bytes() for name in names[0])
+    made = [
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "out", tmp_path / "fresh")
+    ]
+    assert made[0] == made[1]
 
 
 def test_a_note_that_fails_now_leaves_no_earlier_result(nlp: Language, notes: Path, tmp_path: Path) -> None:
