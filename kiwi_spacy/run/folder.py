@@ -24,7 +24,7 @@ from ..formats.names import raw_name
 from ..formats.outputs import Output, Shards
 from .files import edited, find_whole, flush, hash_file, open_at, read_result, refuse_foreign, remove, write_whole
 from .lock import LOCK, hold
-from .manifest import MANIFEST, Entry, Head, output_for, parse, render, render_entry
+from .manifest import MANIFEST, Entry, Head, listed, output_for, parse, render, render_entry
 from .pages import index_files, index_of
 
 PART, NEW, COMMIT, REMOVE = ".kiwi-part", ".kiwi-new", ".kiwi-commit", "remove.json"
@@ -149,7 +149,7 @@ class Folder:
         self.close()
         self._settle([self.live[name] for name in order if name in self.live], left_out)
         if self.head.settings.format == "html":
-            for name, page in index_of(self.live.values()).items():
+            for name, page in index_of(map(listed, self.live.values())).items():
                 self._replace(name, page)
 
     def close(self) -> None:

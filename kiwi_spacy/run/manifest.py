@@ -13,12 +13,15 @@ from .. import __version__
 from ..contract import name_pipeline
 from ..errors import OutputError
 from ..formats.fhir import FhirOptions
+from ..formats.names import raw_name
 from ..formats.outputs import Output, output_of
 from ..formats.sources import MANIFEST
 from ..formats.tables import Type
+from ..show.index import Listed
+from .pages import PAGES
 
 __all__ = [
-    "MANIFEST", "Entry", "Head", "Outcome", "Settings", "differences", "hash_note", "hash_text", "output_for", "parse",
+    "MANIFEST", "Entry", "Head", "Outcome", "Settings", "differences", "hash_note", "hash_text", "listed", "output_for", "parse",
     "pipeline_identity", "render",
 ]
 
@@ -44,8 +47,6 @@ def output_for(settings: Settings, fhir: FhirOptions | None = None) -> Output:
     RAISES (KiwiError): There is no format, or no table, of this name.
     """
     if settings.format == "html":
-        from .pages import PAGES  # which needs an Entry
-
         return PAGES
     return output_of(settings.format, facts=settings.facts, table=settings.table, carried=settings.columns, fhir=fhir)
 
@@ -84,6 +85,11 @@ class Entry:
     start: int = 0
     end: int = 0
     written: str = ""
+
+
+def listed(entry: Entry) -> Listed:
+    """Return a note as a list of pages shows it: one that failed, or is incomplete, with the reason."""
+    return Listed(entry.note, raw_name(entry.file), entry.reason or ("incomplete" if entry.failures else ""))
 
 
 def hash_text(text: str) -> str:

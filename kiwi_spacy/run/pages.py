@@ -6,11 +6,9 @@ from pathlib import Path
 
 from spacy.tokens import Doc
 
-from ..formats.names import raw_name
 from ..formats.outputs import Output
 from ..show import render_html
 from ..show.index import Listed, index_pages
-from .manifest import Entry
 
 _INDEX = re.compile(r"index(-\d{4,})?\.html")
 
@@ -27,9 +25,6 @@ def index_files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if _INDEX.fullmatch(path.name)}
 
 
-def index_of(entries: Iterable[Entry]) -> dict[str, bytes]:
-    """Return the lists of a run's notes, file name > HTML; a note that failed or is incomplete with the reason."""
-    listed = [
-        Listed(entry.note, raw_name(entry.file), entry.reason or ("incomplete" if entry.failures else "")) for entry in entries
-    ]
-    return {name: page.encode("utf-8") for name, page in index_pages(listed).items()}
+def index_of(listed: Iterable[Listed]) -> dict[str, bytes]:
+    """Return the lists of a run's notes, file name > HTML."""
+    return {name: page.encode("utf-8") for name, page in index_pages(list(listed)).items()}
