@@ -104,7 +104,10 @@ def drug_specials(groups: dict[str, list[Drug]]) -> dict[str, Special]:
         return lambda growth: pick(growth) + name(growth)
 
     def name(growth: Growth) -> str:
-        return str(growth.choice.choice(growth.record["drug"].names))
+        names: tuple[str, ...] = growth.record["drug"].names
+        if len(names) > 1 and growth.choice.random() < 0.04:  # "furosemide (Lasix)" is one name
+            return f"{names[0]} ({names[1]})" if growth.choice.random() < 0.7 else f"{names[1]} ({names[0]})"
+        return str(growth.choice.choice(names))
 
     def dose(growth: Growth) -> str:
         unit = growth.record["drug"].unit

@@ -49,7 +49,7 @@ LINES: list[tuple[str, str, Words]] = [
      ALBUTEROL),
     ("v_sat", "[test SpO2] [labvalue 92%] RA", {}),
     ("vital_other", "{[problem Pain] [severity 7/10]}", {}),
-    ("lab_flag", "[test K] [labvalue 5.9] H ([reference_range 3.5-5.1])", TEST),
+    ("lab_flag", "[test K] [labvalue 5.9 H] ([reference_range 3.5-5.1])", TEST),
     ("lab_trend", "[test Cr] [labvalue 1.1] -> [labvalue 1.8]", {"lab": "Cr", "value": ["1.1", "1.8"]}),
     ("lab_bare_row", "{[test K] [labvalue 5.9]} {[test K] [labvalue 5.9]} {[test K] [labvalue 5.9]}", TEST),
     ("lab_one", "[test TSH] [labvalue <0.01 mIU/L]", {"lab": "TSH", "value": "0.01", "unit": " mIU/L"}),
@@ -65,6 +65,8 @@ LINES: list[tuple[str, str, Words]] = [
      {"symptom": "fever"}),
     ("ros_signs", "+[problem cough], {[negation -][problem fever]}", {"symptom_word": ["cough", "fever"]}),
     ("ros_list", "[problem N]/[problem V]", {}),
+    ("ros_box", "\\[x\\] [problem fever] {[negation \\[ \\]] [problem fever]} {[negation \\[ \\]] [problem fever]}",
+     {"symptom_word": "fever"}),
     ("ros_slash", "{[negation No] [problem F]/[problem C]/[problem N]/[problem V]}", {}),
     ("ros_head", "{[negation Denies]: [problem fever], [problem fever], [problem fever]}", {"symptom": "fever"}),
     ("so_habit", "No tobacco, EtOH or drugs", {}),
@@ -102,7 +104,7 @@ def written(rule: str, text: str, words: Words) -> Marked:
     raise AssertionError(f"${rule} never wrote {text!r}")
 
 
-@pytest.mark.parametrize("rule,line,words", LINES, ids=[re.sub(r"\[[a-z_]+ |[\]{}]", "", line) for _, line, _ in LINES])
+@pytest.mark.parametrize("rule,line,words", LINES, ids=[re.sub(r"\[[a-z_]+ |[\]{}\\]", "", line) for _, line, _ in LINES])
 def test_line_is_annotated_by_the_guide(rule: str, line: str, words: Words) -> None:
     expected = parse_marked(line, SCHEMA)
     assert written(rule, expected.text, words) == expected
