@@ -19,7 +19,7 @@ _AMOUNTS = re.compile(r"((?:\s+[\d./-]+)+)\s+(\D.*)")  # "160 200 mg/5 mL": numb
 
 @dataclass(frozen=True)
 class Drug:
-    """A drug: its names; its doses, numbers with their unit; and rules that name its forms, routes, frequencies and reasons."""
+    """A drug: its names; its doses and their unit; what rules write of it; `amount` is the label of the doses."""
 
     names: tuple[str, ...]
     doses: tuple[str, ...]
@@ -28,6 +28,7 @@ class Drug:
     route: str
     often: str
     reason: str
+    amount: str
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def load_drugs(file: Path) -> dict[str, list[Drug]]:
     unions = read.pop("unions")
     groups: dict[str, list[Drug]] = {}
     for group, spec in read.items():
-        said = [spec[key] for key in ("form", "route", "often", "reason")]
+        said = [spec[key] for key in ("form", "route", "often", "reason")] + [spec.get("amount", "strength")]
         groups[group] = []
         for line in spec["drugs"]:
             names, _, doses = line.partition(";")
@@ -114,8 +115,7 @@ def drug_specials(groups: dict[str, list[Drug]]) -> dict[str, Special]:
         return str(growth.record["dose"]) + ("" if unit == "%" else _gap(growth)) + unit
 
     def amount(growth: Growth) -> str:
-        """The label of the dose: units and rates are an amount taken, the others what one tablet or vial holds."""
-        return "dosage" if growth.record["drug"].unit.startswith("units") or "/" in growth.record["drug"].unit[2:] else "strength"
+        return str(growth.record["drug"].amount)
 
     def bare(growth: Growth) -> str:
         return str(growth.record["dose"])
