@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -66,13 +66,16 @@ def plan_notes(
     found = [(item, find_sources(item, tables=columns is not None)) for item in inputs if item != "-"]
     tables = Tables(columns, encoding, [source for _, sources in found for source in sources])
 
-    def notes(sources: list[Source], *, names_only: bool = False) -> Iterator[Note]:
+    again: set[str] = set()  # names that come twice: to look at all of them in each pass would take memory for each note
+
+    def notes(sources: list[Source], *, first: bool = False) -> Iterator[Note]:
         read = [source for source in sources if source.kind != "left out"]
-        return _unique(chain.from_iterable(_notes(source, encoding, tables, names_only) for source in read))
+        found = chain.from_iterable(_notes(source, encoding, tables, names_only=first) for source in read)
+        return _unique(found, again=again) if first else _unique(found, only=again)
 
     home: dict[str, str] = {}  # name > the input that it comes from
     for item, sources in found:
-        mine = Counter(note.name for note in notes(sources, names_only=True))
+        mine = Counter(note.name for note in notes(sources, first=True))
         for name in mine:
             if name in home:
                 raise KiwiError(
@@ -105,18 +108,28 @@ def unreadable(name: str, place: str, reason: str) -> Note:
     return Note(name, place, read)
 
 
-def _unique(notes: Iterable[Note], taken: dict[str, str] | None = None) -> Iterator[Note]:
-    """Yield notes; one whose name was there before as a note that cannot be read, named by its place."""
+def _unique(
+    notes: Iterable[Note], taken: dict[str, str] | None = None, *, only: Set[str] | None = None, again: set[str] | None = None
+) -> Iterator[Note]:
+    """Yield notes; one whose name was there before as a note that cannot be read, named by its place.
+
+    only (Set[str] | None): The names that come twice, if they are known. again (set[str] | None): Takes them where they are not.
+    """
     taken = {} if taken is None else taken  # name > place
     for note in notes:
+        if only is not None and note.name not in only:
+            yield note
+            continue
         if note.name in taken:
+            if again is not None:
+                again |= {note.name, note.place, f"{note.place} (2)"}
             reason = f"a second note named '{note.name}', after {taken[note.name]}; it was not read. Rename one"
             note = unreadable(note.place if note.place not in taken else f"{note.place} (2)", note.place, reason)
         taken[note.name] = note.place
         yield note
 
 
-def _notes(source: Source, encoding: str | None, tables: Tables, names_only: bool) -> Iterator[Note]:
+def _notes(source: Source, encoding: str | None, tables: Tables, *, names_only: bool) -> Iterator[Note]:
     if source.kind == "unreadable":
         yield unreadable(source.name, source.place, source.reason)
     elif source.kind == "text":

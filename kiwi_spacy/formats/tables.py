@@ -7,7 +7,7 @@ database. docs/tables.md lists them. A change of a column raises `VERSION`.
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -116,7 +116,7 @@ def _facts(doc: Doc) -> Iterator[Row]:
         yield {
             "type": fact.type, **_fact_row(fact),
             "attributes": [
-                {**asdict(each), "value": None if each.value is None else json.dumps(each.value)}
+                {**vars(each), "value": None if each.value is None else json.dumps(each.value)}
                 for group in fact.attributes.values() for each in group
             ],
             "codes": [{name: getattr(code, name) for name, _ in _CODE} for code in fact.codes],
@@ -354,7 +354,7 @@ def typed(value: Any, kind: Type) -> Any:
 
 def _clean(found: Any) -> Any:
     if isinstance(found, str):
-        return _SURROGATE.sub("\ufffd", found)
+        return found if found.isascii() else _SURROGATE.sub("\ufffd", found)
     if isinstance(found, dict):
         return {key: _clean(each) for key, each in found.items()}
     return [_clean(each) for each in found] if isinstance(found, list) else found

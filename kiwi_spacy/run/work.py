@@ -19,6 +19,7 @@ from .manifest import Entry, Outcome
 from .memory import give_back
 
 FACT_PIPES = ("kiwi_sections", "kiwi_facts")
+_NONE: dict[str, int] = {}  # one for all notes without problems: a run keeps an entry of each
 _LONE = re.compile("[\ud800-\udfff]")
 
 
@@ -124,7 +125,7 @@ def _made(note: Ready, result: Doc | str, output: Output) -> Made:
     if failures and has_no_answer(failures, note.text):
         return _failed(note, missing(failures))
     outcome: Outcome = "incomplete" if failures else "done"
-    problems = dict(sorted(get_problems(result).items()))
+    problems = dict(sorted(get_problems(result).items())) or _NONE
     places = tuple((f.start_char, f.end_char, f.reason) for f in failures)
     try:
         return Made(Entry(note.name, outcome, note.sha256, problems, places), output.render(note.name, result))
