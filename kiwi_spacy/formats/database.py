@@ -83,6 +83,10 @@ def _told(doing: str) -> Iterator[None]:
 
 
 def _first(error: exc.DBAPIError) -> str:
+    """Return the first line of a driver's message, or a code where it may show a value."""
+    if not isinstance(error, exc.ProgrammingError | exc.OperationalError):  # 'invalid input syntax for type integer: "…"'
+        code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None)
+        return f"code {code}" if code else "its message is left out, as it may hold note text"
     # What comes after the first line may show a row ("DETAIL: Key (text)=(…)").
     return (str(error.orig).strip().splitlines() or ["without a reason"])[0].rstrip(".")
 
